@@ -1,0 +1,47 @@
+# Every target sets up .venv by itself; nothing is installed outside this directory.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: help demo test install check bench wire lock clean
+
+help:  ## List the targets.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(INSTALLED)  ## Run a simulated node with four GPUs and the GPU plugin, for about 20 seconds.
+	@$(BIN)/xpu-simulator run four-gpus --plugin xpu-gpu-plugin --scenario demo
+
+test: $(INSTALLED)  ## Run the tests.
+	$(BIN)/pytest
+
+install: $(INSTALLED)  ## Create or update .venv: all programs, all extras, the development tools.
+
+check: $(INSTALLED)  ## Check format, lint, types, import layers, and that shared/xpu_wire is what proto/ generates.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy plugins/xpu_plugins shared/xpu_shared shared/xpu_simulator tests
+	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory wire WIRE=build/wire && diff -r --exclude=__pycache__ --exclude=__init__.py build/wire/xpu_wire shared/xpu_wire
+	@echo "shared/xpu_wire is what proto/ generates"
+
+bench: $(INSTALLED)  ## Measure speed and memory; prints a table.
+	PYTHONPATH=tests $(BIN)/python -m bench
+
+WIRE ?= shared
+wire: $(INSTALLED)  ## Generate shared/xpu_wire from proto/.
+	@mkdir -p $(WIRE)
+	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(WIRE) --grpc_python_out=$(WIRE) \
+		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:$(WIRE) \
+		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:$(WIRE) proto/xpu_wire/*.proto
+
+lock: $(INSTALLED)  ## Renew requirements.lock from pyproject.toml.
+	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header --upgrade -o requirements.lock
+
+clean:  ## Remove what these targets made.
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

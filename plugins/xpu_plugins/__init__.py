@@ -1,0 +1,1 @@
+"""Device plugins, a package each."""

@@ -1,0 +1,1 @@
+"""What two deployables need: the plugin framework."""

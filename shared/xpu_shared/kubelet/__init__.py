@@ -1,0 +1,1 @@
+"""The kubelet's side of a device plugin: sockets, registration, RPCs."""

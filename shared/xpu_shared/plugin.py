@@ -1,0 +1,74 @@
+"""What a plugin author writes. Everything else is the framework's work.
+
+A plugin is an object with a namespace, the uevent subsystems it cares about and a scan. The other protocols are
+optional: a plugin that has the method has the feature, and the kubelet is told so.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from xpu_shared.device import Allocation, ScanResult
+
+
+class Plugin(Protocol):
+    @property
+    def namespace(self) -> str:
+        """The part of its resource names before the slash, e.g. `dsa.intel.com`."""
+
+    @property
+    def subsystems(self) -> frozenset[str]:
+        """Kernel subsystems whose uevents are a reason to scan, e.g. `{"dsa", "pci"}`."""
+
+    def scan(self) -> ScanResult:
+        """List everything that is there.
+
+        Runs in a thread of its own and may block. Trouble with one device is a `Problem` in the result; OSError
+        means that nothing at all could be seen, and the devices stay what they were.
+        """
+
+
+@runtime_checkable
+class WatchesDirectories(Protocol):
+    """For directories that change after the kernel's event, such as those udev fills with links."""
+
+    @property
+    def watched_directories(self) -> Sequence[Path]:
+        """Directories whose changes are a reason to scan; they may be absent now."""
+
+
+@runtime_checkable
+class OwnsCdiKinds(Protocol):
+    """For plugins whose devices have CDI files: files of these kinds are removed when their device is gone."""
+
+    @property
+    def cdi_kinds(self) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class PrefersDevices(Protocol):
+    """For plugins that have an opinion on which of the free devices a container should get."""
+
+    def prefer(
+        self, device_type: str, available: Sequence[str], must_include: Sequence[str], size: int
+    ) -> Sequence[str]:
+        """Choose `size` of `available`, `must_include` among them. Pure and quick: it runs on the event loop.
+
+        The framework has checked that an answer is possible (0 < size <= len(available), all distinct).
+        """
+
+
+@runtime_checkable
+class PreparesAllocations(Protocol):
+    """For plugins that add to, or act on, what a container is about to be given."""
+
+    def prepare(self, device_type: str, ids: Sequence[str], allocation: Allocation) -> Allocation:
+        """Complete the allocation of one container. May block; an exception fails the Allocate call."""
+
+
+@runtime_checkable
+class ActsBeforeStart(Protocol):
+    """For devices that need a step before each start of their container."""
+
+    def before_start(self, device_type: str, ids: Sequence[str]) -> None:
+        """Called before every start. May block up to 30 s; an exception fails the start, which is tried again."""

@@ -1,0 +1,1 @@
+"""Which devices to prefer: functions of sets of ids."""

@@ -1,0 +1,1 @@
+"""What every program has: flags, settings, logs, a web page."""

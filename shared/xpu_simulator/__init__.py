@@ -1,0 +1,1 @@
+"""A node without hardware: sysfs and dev trees, a kubelet, scenarios."""

@@ -1,0 +1,1 @@
+"""Generated from proto/xpu_wire by make wire; never edited."""
