@@ -25,7 +25,7 @@ check: $(INSTALLED)  ## Check format, lint, types, import layers, and that share
 	@echo "shared/xpu_wire is what proto/ generates"
 
 bench: $(INSTALLED)  ## Measure speed and memory; prints a table.
-	PYTHONPATH=tests $(BIN)/python -m bench
+	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH)
 
 WIRE ?= shared
 wire: $(INSTALLED)  ## Generate shared/xpu_wire from proto/.

@@ -1,0 +1,34 @@
+"""The GPU plugin as the framework runs it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from xpu_shared.device import ScanResult
+from xpu_shared.policy.sharing import POLICIES
+
+from xpu_plugins.gpu.scan import CDI_KIND, scan
+from xpu_plugins.gpu.settings import GpuSettings
+
+
+class GpuPlugin:
+    namespace = "gpu.intel.com"
+    subsystems = frozenset({"drm", "mei", "pci"})
+    cdi_kinds = (CDI_KIND,)
+
+    def __init__(self, settings: GpuSettings) -> None:
+        self._settings = settings
+        self._policy = POLICIES[settings.allocation_policy]
+
+    @property
+    def watched_directories(self) -> Sequence[Path]:
+        dri = self._settings.dev_root / "dri"
+        return (dri, dri / "by-path")
+
+    def scan(self) -> ScanResult:
+        return scan(self._settings)
+
+    def prefer(
+        self, device_type: str, available: Sequence[str], must_include: Sequence[str], size: int
+    ) -> Sequence[str]:
+        """One policy for every device type: of a monitoring resource there is only one id to choose."""
+        return self._policy(available, must_include, size)

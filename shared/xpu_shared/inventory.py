@@ -1,0 +1,87 @@
+"""The only state a plugin has: per device type one immutable, versioned snapshot of its devices.
+
+One writer, the plugin's loop; any number of readers. Publishing never waits for a reader: a listener is told that
+something changed and looks for itself. A vanished device stays listed as Unhealthy for a while (a tombstone): the
+kubelet reports an id that simply disappears as healthy.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from xpu_shared.device import Device, Health
+
+GONE = "the device is no longer there"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The devices of one type by id, in list order, tombstones included."""
+
+    version: int = 0  # rises when what the kubelet is told changes: ids, health, NUMA nodes
+    devices: Mapping[str, Device] = field(default_factory=dict)
+    gone_since: Mapping[str, float] = field(default_factory=dict)  # id of each tombstone -> monotonic seconds
+
+
+def merge(previous: Snapshot, found: Sequence[Device], *, retention: float, now: float) -> Snapshot:
+    """The snapshot after a scan that found these devices.
+
+    Args:
+        found: devices with distinct ids.
+        retention: seconds that a vanished device stays listed.
+        now: monotonic seconds.
+    """
+    devices = {device.id: device for device in found}
+    gone_since = {}
+    for id_, device in previous.devices.items():
+        since = previous.gone_since.get(id_, now)
+        if id_ not in devices and now - since < retention:
+            devices[id_] = replace(device, health=Health.UNHEALTHY, reason=GONE)
+            gone_since[id_] = since
+    devices = dict(sorted(devices.items()))
+    version = previous.version + (_told(devices) != _told(previous.devices) or previous.version == 0)
+    return Snapshot(version=version, devices=devices, gone_since=gone_since)
+
+
+def _told(devices: Mapping[str, Device]) -> list[tuple[str, Health, tuple[int, ...]]]:
+    """What the kubelet is told of these devices."""
+    return [(device.id, device.health, device.numa_nodes) for device in devices.values()]
+
+
+class Inventory:
+    """The snapshots of one plugin, by device type. A type that was seen once stays."""
+
+    def __init__(self) -> None:
+        self._snapshots: dict[str, Snapshot] = {}
+        self._listeners: dict[str, set[Callable[[], None]]] = {}
+
+    @property
+    def device_types(self) -> tuple[str, ...]:
+        return tuple(self._snapshots)
+
+    def snapshot(self, device_type: str) -> Snapshot:
+        return self._snapshots.get(device_type, Snapshot())
+
+    def publish(self, device_type: str, snapshot: Snapshot) -> None:
+        changed = snapshot.version != self.snapshot(device_type).version
+        self._snapshots[device_type] = snapshot
+        if changed:
+            for listener in tuple(self._listeners.get(device_type, ())):
+                listener()
+
+    @contextmanager
+    def listening(self, device_type: str, listener: Callable[[], None]) -> Iterator[None]:
+        """While inside, `listener` is called after each publication that changes what the kubelet is told."""
+        listeners = self._listeners.setdefault(device_type, set())
+        listeners.add(listener)
+        try:
+            yield
+        finally:
+            listeners.discard(listener)
+
+    def next_expiry(self, retention: float) -> float | None:
+        """When the oldest tombstone runs out, in monotonic seconds; None when there is none."""
+        return min(
+            (since + retention for snapshot in self._snapshots.values() for since in snapshot.gone_since.values()),
+            default=None,
+        )

@@ -1,0 +1,158 @@
+"""The metrics page and the health checks of running plugins. Imported only when an address is given."""
+
+import asyncio
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from xpu_shared.counters import BOUNDS, Durations, EventCounters, ResourceCounters
+from xpu_shared.device import Health
+from xpu_shared.family import Family
+from xpu_shared.program.options import ListenAddress
+from xpu_shared.program.web import serve as serve_page
+
+ANSWER_WITHIN = 2.0  # seconds that the event loop has to show it is alive
+
+
+def serve(
+    address: ListenAddress, families: Sequence[Family], events: EventCounters, *, program: str
+) -> Callable[[], None]:
+    """Serve metrics, health and readiness of the families; returns what ends it. Called on the event loop."""
+    registry = CollectorRegistry()
+    registry.register(FrameworkCollector(families, events, program=program))
+    loop = asyncio.get_running_loop()
+    page = serve_page(address, registry, healthy=lambda: alive(loop), ready=lambda: readiness(families))
+    return page.close
+
+
+def alive(loop: asyncio.AbstractEventLoop) -> tuple[bool, str]:
+    """Whether the event loop still runs what it is given; asked from another thread."""
+    try:
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(ANSWER_WITHIN)
+    except (TimeoutError, RuntimeError):
+        return False, "the event loop does not answer"
+    return True, "ok"
+
+
+def readiness(families: Sequence[Family]) -> tuple[bool, str]:
+    """Ready: every plugin has scanned, and the kubelet listens to every resource."""
+    waiting = [f"{family.plugin.namespace} has not scanned yet" for family in families if not family.scans.last_success]
+    waiting += [
+        f"{server.resource} is not registered with the kubelet"
+        for family in families
+        for server in tuple(family.servers.values())
+        if not server.ready
+    ]
+    return not waiting, "; ".join(waiting) or "ok"
+
+
+class FrameworkCollector(Collector):
+    """Turns the framework's counters into metrics, from the page's thread."""
+
+    def __init__(self, families: Sequence[Family], events: EventCounters, *, program: str) -> None:
+        self._families = families
+        self._events = events
+        self._program = program
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._build_info()
+        yield self._devices()
+        yield from self._resources()
+        yield from self._calls()
+        yield from self._scans()
+        yield from self._kernel_events()
+
+    def _build_info(self) -> Metric:
+        metric = GaugeMetricFamily("xpu_build_info", "The running program.", labels=("program", "version", "python"))
+        metric.add_metric((self._program, version("xpu-device-plugins"), platform.python_version()), 1)
+        return metric
+
+    def _devices(self) -> Metric:
+        metric = GaugeMetricFamily("xpu_devices", "Devices listed at the kubelet.", labels=("resource", "health"))
+        for family in self._families:
+            for device_type in family.inventory.device_types:
+                devices = family.inventory.snapshot(device_type).devices.values()
+                for health in Health:
+                    count = sum(device.health is health for device in devices)
+                    metric.add_metric((f"{family.plugin.namespace}/{device_type}", health), count)
+        return metric
+
+    def _resources(self) -> Iterator[Metric]:
+        sent = CounterMetricFamily("xpu_lists_sent", "Device lists sent to the kubelet.", labels=("resource",))
+        refused = CounterMetricFamily("xpu_lists_refused", "Device lists too large to be sent.", labels=("resource",))
+        streams = GaugeMetricFamily("xpu_list_streams", "ListAndWatch streams open now.", labels=("resource",))
+        registered = GaugeMetricFamily("xpu_registered", "1 after the kubelet took the registration.", labels=("resource",))
+        registrations = CounterMetricFamily(
+            "xpu_registrations", "Registrations that the kubelet took, by what caused them.", labels=("resource", "cause")
+        )
+        failures = CounterMetricFamily(
+            "xpu_registration_failures", "Registrations that failed and are tried again.", labels=("resource",)
+        )
+        for resource, counters in self._counters():
+            sent.add_metric((resource,), counters.lists_sent)
+            refused.add_metric((resource,), counters.lists_refused)
+            streams.add_metric((resource,), counters.streams_open)
+            registered.add_metric((resource,), counters.registered)
+            failures.add_metric((resource,), counters.registration_failures)
+            for cause, count in dict(counters.registrations).items():
+                registrations.add_metric((resource, cause), count)
+        yield from (sent, refused, streams, registered, registrations, failures)
+
+    def _calls(self) -> Iterator[Metric]:
+        calls = CounterMetricFamily(
+            "xpu_calls", "Calls of the kubelet, by gRPC status.", labels=("resource", "method", "code")
+        )
+        seconds = HistogramMetricFamily(
+            "xpu_call_duration_seconds", "Time to answer the kubelet's calls.", labels=("resource", "method")
+        )
+        for resource, counters in self._counters():
+            for (method, code), count in dict(counters.calls).items():
+                calls.add_metric((resource, method, code), count)
+            for method, durations in dict(counters.durations).items():
+                seconds.add_metric((resource, method), buckets(durations), durations.total)
+        yield from (calls, seconds)
+
+    def _scans(self) -> Iterator[Metric]:
+        seconds = HistogramMetricFamily("xpu_scan_duration_seconds", "Time of a successful scan.", labels=("plugin",))
+        errors = CounterMetricFamily("xpu_scan_errors", "Scans that could see nothing at all.", labels=("plugin",))
+        success = GaugeMetricFamily(
+            "xpu_scan_last_success_timestamp_seconds", "Unix time of the last successful scan.", labels=("plugin",)
+        )
+        problems = GaugeMetricFamily(
+            "xpu_scan_problems", "Devices or files that the last scan had trouble with.", labels=("plugin",)
+        )
+        cdi_errors = CounterMetricFamily("xpu_cdi_errors", "CDI files that could not be kept.", labels=("plugin",))
+        for family in self._families:
+            labels = (family.plugin.namespace,)
+            seconds.add_metric(labels, buckets(family.scans.durations), family.scans.durations.total)
+            errors.add_metric(labels, family.scans.errors)
+            problems.add_metric(labels, family.scans.problems)
+            cdi_errors.add_metric(labels, family.scans.cdi_errors)
+            if family.scans.last_success:
+                success.add_metric(labels, family.scans.last_success)
+        yield from (seconds, errors, success, problems, cdi_errors)
+
+    def _kernel_events(self) -> Iterator[Metric]:
+        received = CounterMetricFamily("xpu_uevents", "Kernel events received, by source.", labels=("source",))
+        for source, count in dict(self._events.received).items():
+            received.add_metric((source,), count)
+        dropped = CounterMetricFamily("xpu_uevents_dropped", "Kernel events lost or not usable.", labels=("reason",))
+        for reason, count in dict(self._events.dropped).items():
+            dropped.add_metric((reason,), count)
+        yield from (received, dropped)
+
+    def _counters(self) -> Iterator[tuple[str, ResourceCounters]]:
+        for family in self._families:
+            for device_type, counters in dict(family.resources).items():
+                yield f"{family.plugin.namespace}/{device_type}", counters
+
+
+def buckets(durations: Durations) -> list[tuple[str, float]]:
+    """Cumulative histogram buckets, as the text format wants them."""
+    bounds = [f"{bound:g}" for bound in BOUNDS] + ["+Inf"]
+    return [(bound, float(count)) for bound, count in zip(bounds, accumulate(durations.counts), strict=True)]

@@ -1,0 +1,127 @@
+"""Runs one or many plugins in one process until SIGTERM: signals, events, the kubelet's directory, the metrics page."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from xpu_shared.counters import EventCounters
+from xpu_shared.family import Family, supervised
+from xpu_shared.kernel.uevents import listen_on_socket, listen_to_kernel
+from xpu_shared.kernel.watching import DirectoryWatcher
+from xpu_shared.kubelet.directory import SocketDirectory
+from xpu_shared.kubelet.registration import Timings
+from xpu_shared.plugin import Plugin, WatchesDirectories
+from xpu_shared.program import logs
+from xpu_shared.program.logs import Log
+from xpu_shared.program.settings import PluginSettings
+
+SHUTDOWN = 4.0  # seconds for everything to end, of the 5 that a supervisor is promised
+SOCKET_RETRY = 1.0  # seconds between attempts to bind the uevent socket
+
+log = Log("runner")
+
+
+def run(plugins: Sequence[Plugin], settings: PluginSettings, *, program: str) -> int:
+    """Run the plugins until SIGTERM or SIGINT; returns the exit code."""
+    logs.configure(settings.log_format, settings.v)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC would print is in the errors that we log
+    asyncio.run(Runner(plugins, settings, program=program).run())
+    return 0
+
+
+class Runner:
+    def __init__(
+        self, plugins: Sequence[Plugin], settings: PluginSettings, *, program: str, timings: Timings | None = None
+    ) -> None:
+        self._plugins = plugins
+        self._settings = settings
+        self._program = program
+        self._timings = timings or Timings()
+        self._events = EventCounters()
+
+    async def run(self) -> None:
+        """Run until a signal comes or the task is cancelled."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        work = asyncio.create_task(self._work())
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            log.info("stops", program=self._program)
+        finally:
+            stopped.cancel()
+            work.cancel()
+            await asyncio.wait({work}, timeout=SHUTDOWN)
+
+    async def _work(self) -> None:
+        settings = self._settings
+        directory = SocketDirectory(settings.kubelet_dir / "device-plugins")
+        families = [Family(plugin, settings, directory, timings=self._timings) for plugin in self._plugins]
+        watcher = DirectoryWatcher()
+        watcher.watch(directory.path, directory.look)
+        for family in families:
+            if isinstance(family.plugin, WatchesDirectories):
+                for watched in family.plugin.watched_directories:
+                    watcher.watch(watched, family.event)
+        log.info("starts", program=self._program, plugins=",".join(plugin.namespace for plugin in self._plugins))
+        closers: list[Callable[[], None]] = []
+        try:
+            self._listen_to_kernel(families, closers)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(supervised("directory watch", watcher.run))
+                tasks.create_task(supervised("kubelet directory", directory.run))
+                if settings.uevent_socket is not None:
+                    await self._bind(settings.uevent_socket, families, closers, tasks)
+                if settings.metrics_address is not None:
+                    from xpu_shared.observation import serve  # noqa: PLC0415 - 4 MiB that only metrics need
+
+                    closers.append(serve(settings.metrics_address, families, self._events, program=self._program))
+                for family in families:
+                    tasks.create_task(family.run())
+        finally:
+            for close in reversed(closers):
+                close()
+
+    def _dispatch(self, families: Sequence[Family]) -> Callable[[str | None], None]:
+        def on_event(subsystem: str | None) -> None:
+            for family in families:
+                if subsystem is None or subsystem in family.plugin.subsystems:
+                    family.event()
+
+        return on_event
+
+    def _subsystems(self) -> frozenset[str]:
+        return frozenset().union(*(plugin.subsystems for plugin in self._plugins))
+
+    def _listen_to_kernel(self, families: Sequence[Family], closers: list[Callable[[], None]]) -> None:
+        try:
+            closers.append(listen_to_kernel(self._subsystems(), self._dispatch(families), self._events))
+        except OSError as error:
+            interval = f"{self._settings.rescan_interval:g}s"
+            log.warning("no kernel events, changes are found by scanning", every=interval, reason=error)
+
+    async def _bind(
+        self, path: Path, families: Sequence[Family], closers: list[Callable[[], None]], tasks: asyncio.TaskGroup
+    ) -> None:
+        """Bind the uevent socket, at once if possible, else as soon as its path is free."""
+
+        def bind() -> None:
+            closers.append(listen_on_socket(path, self._subsystems(), self._dispatch(families), self._events))
+
+        async def keep_trying() -> None:
+            while True:
+                await asyncio.sleep(SOCKET_RETRY)
+                try:
+                    return bind()
+                except OSError:
+                    continue
+
+        try:
+            bind()
+        except OSError as error:
+            log.warning("cannot bind the uevent socket, keeps trying", socket=path, reason=error)
+            tasks.create_task(keep_trying())

@@ -1,0 +1,1 @@
+"""A kubelet as device plugins see it: registration, device lists, allocation, restarts."""

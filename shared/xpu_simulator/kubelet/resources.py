@@ -1,0 +1,68 @@
+"""The kubelet's picture of each resource: which devices a plugin listed, which of them may be given out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from xpu_wire import deviceplugin_v1beta1_pb2 as pb
+
+HEALTHY = "Healthy"  # every other text counts as unhealthy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedDevice:
+    id: str
+    health: str = HEALTHY
+    numa_nodes: tuple[int, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        return self.health == HEALTHY
+
+
+@dataclass(slots=True, kw_only=True)
+class Resource:
+    """What node status says of one resource. A name no plugin ever registered is an empty one."""
+
+    name: str
+    registered: bool = False  # known to the device manager: registered, and not lost for longer than the grace period
+    devices: Mapping[str, ListedDevice] = field(default_factory=dict)
+    lists: int = 0  # lists received since the simulator started
+
+    @property
+    def capacity(self) -> int:
+        return len(self.devices)
+
+    @property
+    def allocatable(self) -> int:
+        return len(self.healthy)
+
+    @property
+    def healthy(self) -> frozenset[str]:
+        return frozenset(device.id for device in self.devices.values() if device.healthy)
+
+    def replace(self, devices: Iterable[pb.Device]) -> None:
+        """A new list replaces everything; of equal ids the last one stays."""
+        self.devices = {device.ID: _listed(device) for device in devices}
+        self.lists += 1
+
+    def lose(self) -> None:
+        """Its plugin is gone: nothing of it may be given out, all of it still counts."""
+        self.devices = {
+            device.id: ListedDevice(id=device.id, health="Unhealthy", numa_nodes=device.numa_nodes)
+            for device in self.devices.values()
+        }
+
+    def forget(self) -> None:
+        self.devices = {}
+
+
+def _listed(device: pb.Device) -> ListedDevice:
+    numa_nodes = tuple(node.ID for node in device.topology.nodes)
+    return ListedDevice(id=device.ID, health=device.health, numa_nodes=numa_nodes)
+
+
+class Resources(dict[str, Resource]):
+    """Resources by name. Looking up a name that nobody registered gives an empty resource."""
+
+    def __missing__(self, name: str) -> Resource:
+        return Resource(name=name)

@@ -1,0 +1,134 @@
+"""A plugin as a child process: its command line, its output, its end."""
+
+import asyncio
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from xpu_simulator.errors import UsageError
+
+OUR_PREFIX = "xpu-"
+OUR_FLAGS = ("sysfs-root", "dev-root", "host-dev-root", "kubelet-dir", "cdi-dir", "uevent-socket")
+STOP_SECONDS = 5.0  # what a plugin has between SIGTERM and SIGKILL
+KEPT_LINES = 20
+
+
+def command_line(text: str, paths: Mapping[str, Path]) -> list[str]:
+    """The arguments of a plugin's command with `{sysfs_root}` and the like replaced.
+
+    One of our programs without any such placeholder gets all of them as flags.
+    """
+    try:
+        parts = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--plugin {text!r}: {error}") from None
+    if not parts:
+        raise UsageError("--plugin needs a command")
+    program, *arguments = parts
+    placeholders = {f"{{{name}}}": str(path) for name, path in paths.items()}
+    if Path(program).name.startswith(OUR_PREFIX) and not any(placeholder in text for placeholder in placeholders):
+        arguments += [part for flag in OUR_FLAGS for part in (f"--{flag}", str(paths[flag.replace("-", "_")]))]
+    for placeholder, path in placeholders.items():
+        arguments = [argument.replace(placeholder, path) for argument in arguments]
+    return [_find(program), *arguments]
+
+
+def _find(program: str) -> str:
+    """A program beside our interpreter is found even when its directory is not on PATH."""
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which(program, path=os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]))
+    if not found:
+        raise UsageError(f"--plugin {program!r}: no such program here, in {beside} or on PATH")
+    return str(Path(found).absolute())
+
+
+async def start_plugin(command: list[str], *, show: Callable[[str], None]) -> "PluginProcess":
+    """Start a plugin; `show` gets each line it writes."""
+    # A pipe of our own: asyncio's wait() would last until a plugin's children have closed theirs.
+    read_end, write_end = os.pipe()
+    wrapper = Path(__file__).with_name("die_with_parent.py")
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(wrapper), str(os.getpid()), *command),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=write_end,
+            stderr=asyncio.subprocess.STDOUT,
+            process_group=0,  # Ctrl-C in a terminal reaches the simulator only, which then ends the plugin
+        )
+    finally:
+        os.close(write_end)
+    return PluginProcess(Path(command[0]).name, process, read_end, show=show)
+
+
+class PluginProcess:
+    """One running plugin."""
+
+    def __init__(
+        self, name: str, process: asyncio.subprocess.Process, output: int, *, show: Callable[[str], None]
+    ) -> None:
+        self.name = name
+        self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._process = process
+        self._show = show
+        self._reading = asyncio.create_task(self._read(output))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def ended(self) -> str:
+        """Wait until it has ended; the answer says how."""
+        code = await self._process.wait()
+        await self._finish_reading()
+        return f"exited with {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+
+    async def stop(self, *, patience: float = STOP_SECONDS) -> str:
+        """End it and whatever it has started; the answer says how it ended."""
+        asked_in_vain = False
+        if self._process.returncode is None:
+            self._signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(patience):
+                    await self._process.wait()
+            except TimeoutError:
+                asked_in_vain = True
+        self._signal(signal.SIGKILL)
+        how = await self.ended()
+        return f"did not end in {patience:g} s after SIGTERM and was killed" if asked_in_vain else how
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):  # nobody is left in its group
+            os.killpg(self._process.pid, number)
+
+    async def _finish_reading(self) -> None:
+        """Take the last lines; a child of the plugin may hold the pipe open."""
+        await asyncio.wait([self._reading], timeout=0.2)
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+
+    async def _read(self, descriptor: int) -> None:
+        output = asyncio.StreamReader()
+        with open(descriptor, "rb", buffering=0) as pipe:
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(output), pipe
+            )
+            try:
+                while not output.at_eof():
+                    await self._read_line(output)
+            finally:
+                transport.close()
+
+    async def _read_line(self, output: asyncio.StreamReader) -> None:
+        try:
+            line = (await output.readline()).decode("utf-8", "backslashreplace").rstrip("\n")
+        except ValueError:  # longer than the stream's buffer, which is empty now
+            return
+        if line:
+            self.last_lines.append(line)
+            self._show(line)

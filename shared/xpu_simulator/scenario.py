@@ -1,0 +1,92 @@
+"""What happens to a node, step by step, and what has to come of it: the YAML file that `--scenario` names."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from xpu_simulator.kubelet.names import invalid_because
+from xpu_simulator.node import IntelDriver, Name
+
+Seconds = Annotated[float, Field(strict=True, ge=0, le=3600)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+PositiveCount = Annotated[int, Field(strict=True, ge=1)]
+
+
+def _resource_name(name: str) -> str:
+    if reason := invalid_because(name):
+        raise ValueError(f"{name!r} is no resource name: {reason}")
+    return name
+
+
+def _counts(value: object) -> object:
+    return {"allocatable": value} if isinstance(value, int) else value
+
+
+ResourceName = Annotated[str, AfterValidator(_resource_name)]
+
+
+class Part(BaseModel):
+    """Unknown keys are mistakes, not extensions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Counts(Part):
+    """What the node's status says of a resource."""
+
+    allocatable: Count | None = None
+    capacity: Count | None = None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if self.allocatable is None and self.capacity is None:
+            raise ValueError("expected a number, or allocatable and capacity")
+        return self
+
+
+class RunPod(Part):
+    name: Name
+    resources: Annotated[Mapping[ResourceName, PositiveCount], Field(min_length=1)]
+    rejected: bool = False  # the pod is expected not to be admitted
+
+
+class RebindGpu(Part):
+    gpu: Name
+    driver: IntelDriver
+
+
+ACTIONS = ("pause_seconds", "add_gpu", "remove_gpu", "rebind_gpu", "kubelet", "run_pod", "delete_pod")
+
+
+class Step(Part):
+    """One thing that happens, what is expected of it, or both."""
+
+    note: str = ""  # told before the step
+    pause_seconds: Seconds | None = None
+    add_gpu: Name | None = None
+    remove_gpu: Name | None = None
+    rebind_gpu: RebindGpu | None = None
+    kubelet: Literal["restart", "stop", "start"] | None = None
+    run_pod: RunPod | None = None
+    delete_pod: Name | None = None
+    expect: Mapping[ResourceName, Annotated[Counts, BeforeValidator(_counts)]] = Field(default_factory=dict)
+    within_seconds: Seconds = 5.0  # from the beginning of the step
+
+    @model_validator(mode="after")
+    def _one_action(self) -> Self:
+        actions = [action for action in ACTIONS if getattr(self, action) is not None]
+        if len(actions) > 1:
+            raise ValueError(f"a step does one thing, not {' and '.join(actions)}")
+        if not actions and not self.expect:
+            raise ValueError(f"a step needs expect or one of {', '.join(ACTIONS)}")
+        return self
+
+    @property
+    def gpu(self) -> str | None:
+        """The card it is about."""
+        return self.add_gpu or self.remove_gpu or (self.rebind_gpu.gpu if self.rebind_gpu else None)
+
+
+class Scenario(Part):
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)]

@@ -1,0 +1,124 @@
+"""A sysfs and a /dev that programs can be pointed at: `root/sys` and `root/dev`.
+
+It writes entries, in the order in which kernel and udev do, and takes them away again; what a device consists of is
+said by its family's module, such as `gpu.py`. Nothing is written outside the root.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from xpu_simulator import gpu as gpus
+from xpu_simulator.entries import Attribute, CharacterDevice, Directory, Entry, Link
+from xpu_simulator.node import Gpu
+
+NULL_DEVICE = os.makedev(1, 3)  # opening it does no harm, and a container's device rules allow it
+
+
+class SimulatedTree:
+    """The trees of one node.
+
+    `device_nodes` says whether files in /dev are real character devices, which needs root, or regular files; without
+    it they are what is possible here.
+    """
+
+    def __init__(self, root: Path, *, device_nodes: bool | None = None, cpus_per_numa_node: int = 16) -> None:
+        self.root = root
+        self.sysfs = root / "sys"
+        self.dev = root / "dev"
+        self.cpus_per_numa_node = cpus_per_numa_node
+        for directory in ("sys/class/drm", "sys/devices", "sys/bus/pci/devices", "sys/bus/pci/drivers", "dev"):
+            (root / directory).mkdir(parents=True, exist_ok=True)
+        self.device_nodes = _can_make_devices(self.dev) if device_nodes is None else device_nodes
+
+    def add_gpu(self, gpu: Gpu, *, by_path: bool = True) -> None:
+        """A card appears. Without `by_path` it is as the kernel leaves it, before udev has seen it."""
+        self.write(gpus.pci_function(gpu, cpus_per_numa_node=self.cpus_per_numa_node))
+        for function in (gpu, *gpu.virtual_functions):
+            self.bind_gpu(function, by_path=by_path)
+
+    def remove_gpu(self, gpu: Gpu) -> None:
+        """A card disappears, its virtual functions first."""
+        for function in (*reversed(gpu.virtual_functions), gpu):
+            self.unbind_gpu(function)
+        self.erase(gpus.pci_function(gpu, cpus_per_numa_node=self.cpus_per_numa_node))
+
+    def bind_gpu(self, gpu: Gpu, *, by_path: bool = True) -> None:
+        """The driver of a card that is on the bus takes it."""
+        self.write(gpus.bound(gpu))
+        self.write(gpus.device_nodes(gpu))
+        if by_path:
+            self.add_by_path_links(gpu)
+
+    def unbind_gpu(self, gpu: Gpu) -> None:
+        """The driver of a card gives it up: the card, its files and links go, the PCI function stays."""
+        self.erase(gpus.device_nodes(gpu))
+        self.erase(gpus.bound(gpu))
+        self.erase(gpus.by_path_links(gpu))
+
+    def rebind(self, gpu: Gpu, driver: str) -> Gpu:
+        """Give a card to another driver; the answer is the card as it is now."""
+        self.unbind_gpu(gpu)
+        rebound = gpu.model_copy(update={"driver": driver})
+        self.bind_gpu(rebound)
+        return rebound
+
+    def add_by_path_links(self, gpu: Gpu) -> None:
+        """What udev does after the kernel's event."""
+        self.write(gpus.by_path_links(gpu))
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Write entries in their order; one that is there already is an error, as for a device added twice."""
+        for entry in entries:
+            path = self._place(entry)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            match entry:
+                case Directory():
+                    path.mkdir()
+                case Attribute():
+                    path.write_text(f"{entry.text}\n")
+                case Link():
+                    path.symlink_to(os.path.relpath(self.root / entry.target, path.parent))
+                case CharacterDevice():
+                    self._make_device(path)
+
+    def erase(self, entries: Iterable[Entry]) -> None:
+        """Take entries away, the last one first; what is gone already is no error."""
+        for entry in reversed(list(entries)):
+            path = self._place(entry)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+            if path.is_relative_to(self.dev):
+                self._remove_empty_parents(path)
+
+    def _place(self, entry: Entry) -> Path:
+        if entry.path.is_absolute() or ".." in entry.path.parts:
+            raise ValueError(f"{entry.path} is not below the simulated root")
+        return self.root / entry.path
+
+    def _make_device(self, path: Path) -> None:
+        if self.device_nodes:
+            os.mknod(path, stat.S_IFCHR | 0o666, NULL_DEVICE)
+        else:
+            path.touch(exist_ok=False)
+
+    def _remove_empty_parents(self, path: Path) -> None:
+        """With the last device the kernel removes the directory it made in /dev, and udev its own."""
+        for parent in path.parents:
+            if parent == self.dev or any(parent.iterdir()):
+                return
+            parent.rmdir()
+
+
+def _can_make_devices(directory: Path) -> bool:
+    probe = directory / ".probe"
+    try:
+        os.mknod(probe, stat.S_IFCHR, NULL_DEVICE)
+    except PermissionError:  # not root, or root in a container without CAP_MKNOD
+        return False
+    probe.unlink()
+    return True

@@ -1,0 +1,79 @@
+"""The program under test as a process of its own on a simulated node, and what the kernel says of it."""
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from xpu_simulator.gpu import uevents
+from xpu_simulator.kubelet.simulated import SimulatedKubelet
+from xpu_simulator.node import Gpu
+from xpu_simulator.tree import SimulatedTree
+from xpu_simulator.uevents import UeventSender
+
+PROGRAM = Path(sys.executable).with_name("xpu-gpu-plugin")
+RESOURCE = "gpu.intel.com/i915"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Bench:
+    kubelet: SimulatedKubelet
+    tree: SimulatedTree
+    gpus: list[Gpu]
+    sender: UeventSender
+    process: asyncio.subprocess.Process
+    started: float  # monotonic seconds
+
+    def send(self, action: str, gpu: Gpu) -> float:
+        """Tell the plugin of a change; returns when."""
+        now = time.monotonic()
+        self.sender.send(uevents(gpu, action))
+        return now
+
+    def memory(self) -> tuple[float, float]:
+        """Resident and anonymous MiB."""
+        lines = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines()
+        sizes = {line.split()[0]: int(line.split()[1]) / 1024 for line in lines[1:]}
+        return sizes["Rss:"], sizes["Anonymous:"]
+
+    def cpu_seconds(self) -> float:
+        schedstat = Path(f"/proc/{self.process.pid}/task")
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in schedstat.iterdir()) / 1e9
+
+    def descriptors_and_threads(self) -> tuple[int, int]:
+        process = Path(f"/proc/{self.process.pid}")
+        return len(os.listdir(process / "fd")), len(os.listdir(process / "task"))
+
+
+@asynccontextmanager
+async def running(gpu_count: int, *flags: str) -> AsyncIterator[Bench]:
+    """Start the GPU plugin beside a kubelet that is already there."""
+    with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
+        root = Path(directory)
+        tree = SimulatedTree(root, device_nodes=False)
+        gpus = [Gpu(card=card, numa_node=card % 2) for card in range(gpu_count)]
+        for gpu in gpus:
+            tree.add_gpu(gpu)
+        async with SimulatedKubelet(root / "kubelet") as kubelet:
+            started = time.monotonic()
+            process = await asyncio.create_subprocess_exec(
+                PROGRAM,
+                f"--sysfs-root={tree.sysfs}",
+                f"--dev-root={tree.dev}",
+                f"--kubelet-dir={root / 'kubelet'}",
+                f"--cdi-dir={root / 'cdi'}",
+                f"--uevent-socket={root / 'uevents'}",
+                *flags,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            try:
+                yield Bench(kubelet, tree, gpus, UeventSender(root / "uevents"), process, started)
+            finally:
+                process.terminate()
+                await asyncio.wait_for(process.wait(), 10)

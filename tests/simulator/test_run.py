@@ -1,0 +1,238 @@
+"""The program as its users run it, with a plugin that is none of ours."""
+
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+PLUGIN = Path(__file__).with_name("foreign_plugin.py")
+PATHS = "--kubelet-dir {kubelet_dir} --sysfs-root {sysfs_root} --dev-root {dev_root} --uevent-socket {uevent_socket}"
+COMMAND = f"{sys.executable} {PLUGIN} {PATHS}"
+READY = "step: {expect: {example.com/card: 4}}"
+
+
+@pytest.fixture
+def directory() -> Generator[Path]:
+    """Where the simulator makes its directories; pytest's own are too long for sockets."""
+    path = Path(tempfile.mkdtemp(prefix="xs-", dir="/tmp"))
+    yield path
+    assert not list(path.iterdir()), "the simulator left something behind"
+    shutil.rmtree(path)
+
+
+class Simulator:
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "xpu_simulator", "run", "four-gpus", *arguments]
+        environment = {**os.environ, "TMPDIR": str(directory), "PYTHONPATH": str(PLUGIN.parents[1])}
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        self.output = ""
+
+    def read_until(self, text: str) -> str:
+        """Read lines until one has `text` in it; that line."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.output += line
+            if text in line:
+                return line
+        raise AssertionError(f"{text!r} is not in:\n{self.output}")
+
+    def finish(self) -> int:
+        output, self.errors = self.process.communicate(timeout=20)
+        self.output += output
+        return self.process.returncode
+
+
+def play(directory: Path, tmp_path: Path, *steps: str, plugins: tuple[str, ...] = (COMMAND,)) -> Simulator:
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text("steps:\n" + "".join(f"  - {step}\n" for step in steps))
+    options = [option for plugin in plugins for option in ("--plugin", plugin)]
+    return Simulator(directory, "--scenario", str(scenario), *options)
+
+
+def test_a_scenario_whose_expectations_come_true_ends_with_0(directory: Path, tmp_path: Path) -> None:
+    simulator = play(
+        directory,
+        tmp_path,
+        "expect: {example.com/card: {allocatable: 4, capacity: 4}}",
+        "run_pod: {name: one, resources: {example.com/card: 3}}",
+        "run_pod: {name: two, resources: {example.com/card: 2}, rejected: true}",
+        "{remove_gpu: gpu3, expect: {example.com/card: 3}}",
+        "{add_gpu: gpu3, expect: {example.com/card: 4}}",
+        "{rebind_gpu: {gpu: gpu2, driver: vfio-pci}, expect: {example.com/card: 3}}",
+        "{kubelet: restart, expect: {example.com/card: 3}}",
+        "delete_pod: one",
+        "{kubelet: stop}",
+        "{kubelet: start, expect: {example.com/card: 3}}",
+        "run_pod: {name: two, resources: {example.com/card: 3}}",
+    )
+
+    assert simulator.finish() == 0, simulator.output
+    assert re.search(r"device /dev/dri/card\d rw\n", simulator.output)
+    assert "mount  /etc/card0 from /etc/hostname ro" in simulator.output
+    assert re.search(
+        r"ok: \d+ events, 9 expectations passed, 0 failed, worst hot-plug latency \d+\.\d ms, ", simulator.output
+    )
+    assert all(len(line) <= 100 for line in simulator.output.splitlines())
+    assert simulator.errors == ""
+
+
+def test_an_expectation_that_fails_is_told_with_what_was_found_instead(directory: Path, tmp_path: Path) -> None:
+    simulator = play(
+        directory,
+        tmp_path,
+        "expect: {example.com/card: 4}",
+        "{expect: {example.com/card: {allocatable: 5, capacity: 6}}, within_seconds: 0.05}",
+        "run_pod: {name: one, resources: {example.com/card: 5}}",
+        "run_pod: {name: two, resources: {example.com/card: 1}, rejected: true}",
+    )
+
+    assert simulator.finish() == 1
+    assert "example.com/card: allocatable 4, capacity 4, expected allocatable 5, capacity 6" in simulator.output
+    assert "FAILED    pod one is rejected: Allocate failed due to requested number of" in simulator.output
+    assert "FAILED    pod two runs with card" in simulator.output
+    assert "1 expectations passed, 3 failed" in simulator.output
+
+
+def test_what_cannot_be_done_is_a_failed_expectation(directory: Path, tmp_path: Path) -> None:
+    simulator = play(
+        directory,
+        tmp_path,
+        "expect: {example.com/card: 4}",
+        "add_gpu: gpu0",
+        "remove_gpu: gpu0",
+        "remove_gpu: gpu0",
+        "rebind_gpu: {gpu: gpu0, driver: xe}",
+        "kubelet: start",
+        "delete_pod: nobody",
+    )
+
+    assert simulator.finish() == 1
+    failures = re.findall(r"FAILED +(.+?) +\d+\.\d ms", simulator.output)
+    assert failures == [
+        "gpu0 is there already",
+        "gpu0 is not there",
+        "gpu0 is not there",
+        "the kubelet is running already",
+        "there is no pod 'nobody'",
+    ]
+
+
+@pytest.mark.parametrize(("misdeed", "ending"), [("--exit-code 3", "exited with 3"), ("--sysfs-root", "exited with 2")])
+def test_a_plugin_that_ends_is_a_failure_that_shows_its_last_lines(
+    directory: Path, tmp_path: Path, misdeed: str, ending: str
+) -> None:
+    simulator = play(directory, tmp_path, "pause_seconds: 1000", plugins=(f"{COMMAND} {misdeed}",))
+
+    assert simulator.finish() == 1
+    assert f"FAILED    {Path(sys.executable).name} {ending}; its last lines were:" in simulator.output
+    assert "these are my last words" in simulator.output or "expected one argument" in simulator.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_without_a_scenario_it_runs_until_a_signal(directory: Path, number: signal.Signals) -> None:
+    simulator = Simulator(directory, "--plugin", COMMAND)
+    simulator.read_until("4 of 4 healthy")
+
+    simulator.process.send_signal(number)
+
+    assert simulator.finish() == 0
+    assert number.name in simulator.output
+
+
+def test_an_interrupted_scenario_has_not_passed(directory: Path, tmp_path: Path) -> None:
+    simulator = play(directory, tmp_path, "expect: {example.com/card: 4}", "pause_seconds: 1000")
+    simulator.read_until("ok  ")
+
+    simulator.process.send_signal(signal.SIGINT)
+
+    assert simulator.finish() == 128 + signal.SIGINT
+
+
+def test_a_plugin_does_not_outlive_a_simulator_that_is_killed(directory: Path) -> None:
+    simulator = Simulator(directory, "--plugin", COMMAND)
+    plugin = os.pidfd_open(int(simulator.read_until("starts as process").split("process ")[1].split()[0]))
+    simulator.read_until("4 of 4 healthy")
+
+    simulator.process.kill()
+
+    assert select.select([plugin], [], [], 5)[0]
+    os.close(plugin)
+    simulator.finish()
+    for left in directory.iterdir():  # a killed program cannot clean up
+        shutil.rmtree(left)
+
+
+def test_several_plugins_run_on_one_node(directory: Path, tmp_path: Path) -> None:
+    other = f"{COMMAND} --resource example.com/other --endpoint other.sock"
+    simulator = play(
+        directory,
+        tmp_path,
+        "{remove_gpu: gpu0, expect: {example.com/card: 3, example.com/other: 3}}",
+        "run_pod: {name: both, resources: {example.com/card: 1, example.com/other: 1}}",
+        plugins=(COMMAND, other),
+    )
+    assert simulator.finish() == 0, simulator.output
+
+
+def test_a_plugin_that_takes_no_events_is_told_so_when_it_should(directory: Path, tmp_path: Path) -> None:
+    deaf = f"{sys.executable} {PLUGIN} --kubelet-dir {{kubelet_dir}} --sysfs-root {{sysfs_root}}"
+    simulator = play(
+        directory,
+        tmp_path,
+        "expect: {example.com/card: 4}",
+        "remove_gpu: gpu0",
+        plugins=(f"{deaf} --endpoint {{uevent_socket}}x",),
+    )
+    assert simulator.finish() == 1
+
+
+def test_it_runs_without_any_plugin(directory: Path) -> None:
+    simulator = Simulator(directory)
+    simulator.read_until("listens")
+    simulator.process.terminate()
+    assert simulator.finish() == 0
+
+
+def test_output_of_plugins_is_shown_when_wanted(directory: Path) -> None:
+    simulator = Simulator(directory, "--plugin", COMMAND, "--show-output")
+    simulator.read_until("4 of 4 healthy")
+    simulator.process.terminate()
+    assert simulator.finish() == 0
+    assert f"{Path(sys.executable).name} | the cards are served\n" in simulator.errors
+
+
+def test_a_reader_who_goes_away_does_not_stop_the_cleaning_up(directory: Path, tmp_path: Path) -> None:
+    simulator = play(directory, tmp_path, "expect: {example.com/card: 4}", "pause_seconds: 0")
+    simulator.read_until("listens")
+    assert simulator.process.stdout
+    simulator.process.stdout.close()
+
+    assert simulator.process.wait(timeout=20) == 1
+    assert simulator.process.stderr
+    assert simulator.process.stderr.read() == ""
+    simulator.process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--plugin", "no-such-program-here"], "no such program"),
+        (["--kubelet-version", "2.0"], "expected one such as 1.36"),
+        (["--scenario", "nothing-there"], "nothing-there"),
+        (["--plug", "x"], "unrecognized arguments"),
+    ],
+)
+def test_a_bad_command_line_ends_with_2_and_one_line(directory: Path, arguments: list[str], error: str) -> None:
+    simulator = Simulator(directory, *arguments)
+    assert simulator.finish() == 2
+    assert error in simulator.errors.splitlines()[-1]
