@@ -103,8 +103,9 @@ class Player:
 
 
 def _counts_text(allocatable: int | None, capacity: int | None) -> str:
-    counts = {"allocatable": allocatable, "capacity": capacity}
-    return ", ".join(f"{what} {count}" for what, count in counts.items() if count is not None)
+    if allocatable is None:
+        return f"{capacity} in all"
+    return f"{allocatable} allocatable" if capacity is None else f"{allocatable} of {capacity} allocatable"
 
 
 def _given(given: Allocation, root: Path) -> Iterator[str]:

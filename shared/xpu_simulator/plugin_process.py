@@ -1,6 +1,7 @@
 """A plugin as a child process: its command line, its output, its end."""
 
 import asyncio
+import io
 import os
 import shlex
 import shutil
@@ -114,7 +115,7 @@ class PluginProcess:
 
     async def _read(self, descriptor: int) -> None:
         output = asyncio.StreamReader()
-        with open(descriptor, "rb", buffering=0) as pipe:
+        with io.FileIO(descriptor) as pipe:
             transport, _ = await asyncio.get_running_loop().connect_read_pipe(
                 lambda: asyncio.StreamReaderProtocol(output), pipe
             )

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xpu_shared.device import Device, ScanResult
 
+Content = tuple[str, str | bytes]  # kind of entry, and what is in it
+
 # A card that would be offered, in the order of its making; random entries stand in for any of them or beside them.
-FUNCTION = {
+FUNCTION: dict[str, Content] = {
     "vendor": ("file", b"0x8086\n"),
     "device": ("file", b"0x56c0\n"),
     "numa_node": ("file", b"0\n"),
@@ -26,7 +28,7 @@ FUNCTION = {
     "i915.mei-gsc.1/mei/mei1": ("directory", ""),
 }
 OTHERS = ["slaves", "drm/controlD65", "drm/\udcff", "a\nb", "local_cpulist/x"]
-FILES = {
+FILES: dict[str, Content] = {
     "card1": ("file", b""),
     "renderD129": ("file", b""),
     "by-path/pci-0000:00:03.0-card": ("link", "../card1"),
@@ -47,23 +49,21 @@ LINK = "../../devices/pci0000:00/0000:00:03.0/drm/card1"
 links = st.one_of(st.just(LINK), st.sampled_from(["card1", "card0", "../..", "/", "gone"]))
 
 
-def put(path: Path, kind: str, content: str | bytes) -> None:
-    """Make an entry of a kind, where nothing is in its way."""
-    if path.is_symlink() or path.exists():
+def put(root: Path, name: str, kind: str, content: str | bytes) -> None:
+    """Make an entry below `root`, where nothing is in its way and no link leads out of the directory."""
+    path = root / name
+    parent = path.parent.resolve()
+    if path.is_symlink() or not parent.is_dir() or not parent.is_relative_to(root) or path.exists():
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        match content:
-            case bytes():
-                path.write_bytes(content)
-            case str() if kind == "link":
-                path.symlink_to(content)
-            case _ if kind == "pipe":
-                os.mkfifo(path)
-            case _:
-                path.mkdir()
-    except OSError:
-        return  # below a file, or a loop
+    match content:
+        case bytes():
+            path.write_bytes(content)
+        case _ if kind == "link":
+            path.symlink_to(content)
+        case _ if kind == "pipe":
+            os.mkfifo(path)
+        case _:
+            path.mkdir()
 
 
 def healthy(result: ScanResult) -> Device:
@@ -72,18 +72,20 @@ def healthy(result: ScanResult) -> Device:
 
 @given(function=functions, files=dris, link=links)
 def test_a_broken_card_neither_stops_a_scan_nor_touches_its_neighbour(
-    function: dict[str, tuple[str, str | bytes]], files: dict[str, tuple[str, str | bytes]], link: str
+    function: dict[str, Content], files: dict[str, Content], link: str
 ) -> None:
     with tempfile.TemporaryDirectory() as root:
-        gpus = HandmadeGpus(Path(root))
+        gpus = HandmadeGpus(Path(root).resolve())
         gpus.card("card0", files=("card0", "renderD128"))
         gpus.link("pci-0000:00:02.0-card", "../card0")
         choices = {"enable_monitoring": True, "deny_ids": ("0xffff",)}
         before = healthy(gpus.scan(**choices))
+        function_directory = gpus.sysfs / "devices/pci0000:00/0000:00:03.0"
+        function_directory.mkdir()
         for name, (kind, content) in {**FUNCTION, **function}.items():
-            put(gpus.sysfs / "devices/pci0000:00/0000:00:03.0" / name, kind, content)
+            put(function_directory, name, kind, content)
         for name, (kind, content) in {**FILES, **files}.items():
-            put(gpus.dev / "dri" / name, kind, content)
+            put(gpus.dev / "dri", name, kind, content)
         (gpus.drm / "card1").symlink_to(link)
 
         result = gpus.scan(**choices)
@@ -96,7 +98,7 @@ def test_a_broken_card_neither_stops_a_scan_nor_touches_its_neighbour(
 @given(data=st.binary(min_size=1, max_size=10_000), name=st.sampled_from(["vendor", "numa_node", "sriov_numvfs"]))
 def test_any_bytes_in_an_attribute_cost_its_card_at_most(data: bytes, name: str) -> None:
     with tempfile.TemporaryDirectory() as root:
-        gpus = HandmadeGpus(Path(root))
+        gpus = HandmadeGpus(Path(root).resolve())
         gpus.card("card0")
         (gpus.card("card1", path="pci0000:00/0000:00:03.0") / name).write_bytes(data)
 

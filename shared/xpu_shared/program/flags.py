@@ -1,0 +1,80 @@
+"""Command lines in the syntax of Go's flag package, which the programs replaced by ours have.
+
+One or two dashes are equal; `-name=value` or `-name value`; a boolean takes a value only with `=`. Words without a
+dash may stand anywhere. Of a flag given twice the last one counts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xpu_shared.program.options import Boolean, Option
+
+
+class UsageError(Exception):
+    """A command line or settings file that cannot be used: one line with flag or key, value and what is allowed."""
+
+
+class HelpRequested(Exception):  # noqa: N818 - not an error
+    """-h or --help was given."""
+
+
+@dataclass(slots=True)
+class Parsed:
+    values: dict[str, Any] = field(default_factory=dict)  # by flag name
+    words: list[str] = field(default_factory=list)
+
+
+def parse(arguments: Sequence[str], options: Mapping[str, Option[Any]]) -> Parsed:
+    """Read a command line.
+
+    Args:
+        options: by flag name without dashes.
+    Raises:
+        UsageError, HelpRequested
+    """
+    parsed = Parsed()
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            parsed.words += rest
+            break
+        if not argument.startswith("-") or argument == "-":
+            parsed.words.append(argument)
+            continue
+        _flag(argument, rest, options, parsed)
+    return parsed
+
+
+def _flag(argument: str, rest: list[str], options: Mapping[str, Option[Any]], parsed: Parsed) -> None:
+    name, equals, text = argument.removeprefix("-").removeprefix("-").partition("=")
+    option = options.get(name)
+    if option is None:
+        if name in ("h", "help"):
+            raise HelpRequested
+        raise UsageError(f"unknown flag {shown(argument)}{_suggestion(name, options)}")
+    if not equals:
+        if isinstance(option, Boolean):
+            text = "true"
+        elif rest:
+            text = rest.pop(0)
+        else:
+            raise UsageError(f"flag --{name} needs a value: expected {option.allowed}")
+    try:
+        parsed.values[name] = option.parse(text)
+    except ValueError as error:
+        raise UsageError(f"flag --{name}: {error}, found {shown(text)}") from None
+
+
+def shown(text: object) -> str:
+    """A value from outside, on one line and not too long."""
+    quoted = ascii(text)
+    return quoted if len(quoted) <= 120 else quoted[:120] + "…"
+
+
+def _suggestion(name: str, options: Mapping[str, Option[Any]]) -> str:
+    import difflib  # noqa: PLC0415 - only an error needs it
+
+    close = difflib.get_close_matches(name[:64], options, n=1)
+    return f"; did you mean --{close[0]}?" if close else "; --help lists the flags"

@@ -1,0 +1,211 @@
+"""Kinds of options: what a flag's text or a value from YAML must look like, said once in a dataclass's `Annotated`.
+
+`parse` takes a flag's text in Go's syntax, `accept` a value out of YAML; both end in the same checks. pydantic calls
+`accept` and nothing else, so that flags and YAML give the same answers.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))  # as Go's strconv.ParseBool
+FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
+# As Go's strconv.ParseInt with base 0: underscores only between digits, or after a prefix, and a leading 0 is octal.
+INTEGER = re.compile(r"[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0(?:_?[0-7])*|[1-9](?:_?[0-9])*)")
+DURATION = re.compile(r"(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|ms|s|m|h))+|0")
+DURATION_PART = re.compile(r"([0-9.]+)(ns|us|µs|ms|s|m|h)")
+UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+HOST = re.compile(r"[A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option(Generic[T]):
+    """What all kinds share. A kind of one's own overrides `allowed` and `parse`, and `accept` if YAML has it as another type."""
+
+    help: str
+    group: str = "Options"
+    name: str = ""  # of the flag, when it is not the field's name with dashes
+
+    @property
+    def allowed(self) -> str:
+        """What a value may be, for errors and help."""
+        raise NotImplementedError  # every kind says it
+
+    def parse(self, text: str) -> T:
+        """The value of a flag's text; ValueError when it is not allowed."""
+        raise NotImplementedError  # every kind does it
+
+    def accept(self, value: object) -> T:
+        """The value of a YAML value; ValueError when it is not allowed."""
+        if isinstance(value, str):
+            return self.parse(value)
+        raise ValueError(f"expected {self.allowed}")
+
+    def show(self, value: T) -> str:
+        """A value as a flag's text, for help."""
+        return str(value)
+
+    def refusal(self) -> ValueError:
+        return ValueError(f"expected {self.allowed}")
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> Any:
+        """pydantic's hook: a value of this option is whatever `accept` says."""
+        from pydantic_core import core_schema  # noqa: PLC0415 - only YAML settings pay for it
+
+        return core_schema.no_info_plain_validator_function(self.accept)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boolean(Option[bool]):
+    @property
+    def allowed(self) -> str:
+        return "true or false"
+
+    def parse(self, text: str) -> bool:
+        if text not in TRUE | FALSE:
+            raise self.refusal()
+        return text in TRUE
+
+    def accept(self, value: object) -> bool:
+        return value if isinstance(value, bool) else super().accept(value)
+
+    def show(self, value: bool) -> str:  # noqa: FBT001 - the option's value
+        return str(value).lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Integer(Option[int]):
+    minimum: int = -(2**63)
+    maximum: int = 2**63 - 1
+
+    @property
+    def allowed(self) -> str:
+        if (self.minimum, self.maximum) == (-(2**63), 2**63 - 1):
+            return "an integer"
+        return f"an integer from {self.minimum} to {self.maximum}"
+
+    def parse(self, text: str) -> int:
+        if not INTEGER.fullmatch(text) or len(text) > 100:
+            raise self.refusal()
+        digits = text.replace("_", "").lower()
+        octal = re.fullmatch(r"[+-]?0[0-7]+", digits)
+        return self._bounded(int(digits, base=8 if octal else 0))
+
+    def accept(self, value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return self._bounded(value)
+        return super().accept(value)
+
+    def _bounded(self, value: int) -> int:
+        if not self.minimum <= value <= self.maximum:
+            raise self.refusal()
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text(Option[str]):
+    longest: int = 4096
+
+    @property
+    def allowed(self) -> str:
+        return f"a text of at most {self.longest} characters"
+
+    def parse(self, text: str) -> str:
+        if len(text) > self.longest or "\0" in text:
+            raise self.refusal()
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Option[str]):
+    values: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        return f"one of {', '.join(self.values)}"
+
+    def parse(self, text: str) -> str:
+        if text not in self.values:
+            raise self.refusal()
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilePath(Option[Path | None]):
+    @property
+    def allowed(self) -> str:
+        return "a path"
+
+    def parse(self, text: str) -> Path:
+        if not text or "\0" in text:
+            raise self.refusal()
+        return Path(text)
+
+    def show(self, value: Path | None) -> str:
+        return "" if value is None else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duration(Option[float]):
+    """Go's syntax, such as 1m30s or 250ms; the value is in seconds."""
+
+    minimum: float = 0.0
+    maximum: float = 7 * 24 * 3600.0
+
+    @property
+    def allowed(self) -> str:
+        return f"a duration such as 90s or 1m30s, from {go_duration(self.minimum)} to {go_duration(self.maximum)}"
+
+    def parse(self, text: str) -> float:
+        if not DURATION.fullmatch(text) or len(text) > 100:
+            raise self.refusal()
+        value = sum(float(number) * UNITS[unit] for number, unit in DURATION_PART.findall(text))
+        if not self.minimum <= value <= self.maximum:
+            raise self.refusal()
+        return value
+
+    def accept(self, value: object) -> float:
+        # A number without a unit is refused, as Go does, but for 0.
+        return self.parse("0" if value == 0 and not isinstance(value, bool) else value if isinstance(value, str) else "")
+
+    def show(self, value: float) -> str:
+        return go_duration(value)
+
+
+def go_duration(seconds: float) -> str:
+    """Seconds in Go's syntax, short: 600 is 10m."""
+    parts, rest = "", round(seconds, 3)
+    for unit, size in (("h", 3600), ("m", 60)):
+        whole, rest = divmod(rest, size)
+        parts += f"{whole:g}{unit}" if whole else ""
+    return parts + f"{rest:g}s" if rest or not parts else parts
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    host: str  # empty: all addresses
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address(Option[ListenAddress | None]):
+    """Where to listen, in Go's syntax: `:9101`, `127.0.0.1:9101`, `[::1]:9101`."""
+
+    @property
+    def allowed(self) -> str:
+        return "an address such as :9101 or 127.0.0.1:9101"
+
+    def parse(self, text: str) -> ListenAddress:
+        host, colon, port = text.rpartition(":")
+        if not colon or not HOST.fullmatch(host) or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+            raise self.refusal()
+        return ListenAddress(host=host.strip("[]"), port=int(port))
+
+    def show(self, value: ListenAddress | None) -> str:
+        return "" if value is None else str(value)
