@@ -8,12 +8,10 @@ from collections.abc import Sequence
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read when grpc is imported; it would report each plugin that ends
 
-from xpu_simulator.descriptions import examples, read
+from xpu_simulator.descriptions import examples, read_node, read_scenario
 from xpu_simulator.errors import UsageError
-from xpu_simulator.node import Node
 from xpu_simulator.report import Report, wants_colour
 from xpu_simulator.run import Simulation, run
-from xpu_simulator.scenario import Scenario
 
 DEFAULT_KUBELET = "1.36"
 
@@ -41,11 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _simulation(options: argparse.Namespace) -> Simulation:
-    node = read(options.node, Node)
-    scenario = read(options.scenario, Scenario) if options.scenario else None
+    node = read_node(options.node)
     return Simulation(
         node=node,
-        scenario=scenario,
+        scenario=read_scenario(options.scenario, node) if options.scenario else None,
         plugins=options.plugin,
         kubelet_version=options.kubelet_version,
         show_output=options.show_output,

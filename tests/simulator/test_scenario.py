@@ -6,7 +6,6 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from xpu_simulator.descriptions import examples, read
 from xpu_simulator.node import Node
 from xpu_simulator.scenario import Scenario
 
@@ -55,13 +54,6 @@ def test_a_bad_step_is_refused(step: Any, error: str) -> None:
 def test_a_scenario_without_steps_is_refused() -> None:
     with pytest.raises(ValidationError, match="steps"):
         scenario()
-
-
-@pytest.mark.parametrize("name", examples())
-def test_shipped_examples_can_be_read(name: str) -> None:
-    node, demo = ("four-gpus", name) if name == "demo" else (name, "demo")
-    read(node, Node)
-    read(demo, Scenario)
 
 
 def test_what_the_documentation_shows_can_be_read() -> None:

@@ -1,0 +1,98 @@
+"""The page of a running plugin, over HTTP."""
+
+import asyncio
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from framework import RESOURCE, DemoPlugin, Node, running, unit
+from xpu_shared.device import Health
+from xpu_shared.program.options import ListenAddress
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+async def fetch(port: int, path: str) -> tuple[int, str]:
+    return await asyncio.to_thread(get, port, path)
+
+
+@pytest.fixture
+def port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def page(node: Node, port: int) -> str:
+    await node.kubelet.wait_for_list(RESOURCE)
+    status, text = await fetch(port, "/metrics")
+    assert status == 200
+    return text
+
+
+async def test_the_page_tells_what_the_framework_does(tmp_path: Path, port: int) -> None:
+    plugin = DemoPlugin(devices={"unit": [unit("a"), unit("b"), unit("c", health=Health.UNHEALTHY)]})
+    async with running(tmp_path, plugin, metrics_address=ListenAddress("127.0.0.1", port)) as node:
+        await node.kubelet.wait_for_list(RESOURCE)
+        await node.kubelet.admit("pod", {RESOURCE: 1})
+        text = await page(node, port)
+
+    for line in (
+        f'xpu_devices{{health="Healthy",resource="{RESOURCE}"}} 2.0',
+        f'xpu_devices{{health="Unhealthy",resource="{RESOURCE}"}} 1.0',
+        f'xpu_lists_sent_total{{resource="{RESOURCE}"}} 1.0',
+        f'xpu_registrations_total{{cause="start",resource="{RESOURCE}"}} 1.0',
+        f'xpu_registered{{resource="{RESOURCE}"}} 1.0',
+        f'xpu_calls_total{{code="OK",method="Allocate",resource="{RESOURCE}"}} 1.0',
+        f'xpu_call_duration_seconds_count{{method="Allocate",resource="{RESOURCE}"}} 1.0',
+        'xpu_scan_errors_total{plugin="demo.intel.com"} 0.0',
+        'xpu_build_info{program="test",',
+        'xpu_scan_duration_seconds_count{plugin="demo.intel.com"}',
+        'xpu_scan_last_success_timestamp_seconds{plugin="demo.intel.com"}',
+    ):
+        assert line in text, f"{line} is missing"
+
+
+async def test_ready_means_registered_and_listened_to(tmp_path: Path, port: int) -> None:
+    address = ListenAddress("127.0.0.1", port)
+    async with running(tmp_path, DemoPlugin(), metrics_address=address, start_kubelet=False) as node:
+        await asyncio.to_thread(connectable, port)
+        status, text = await fetch(port, "/readyz")
+        assert status == 503
+        assert "demo.intel.com" in text
+        assert await fetch(port, "/healthz") == (200, "ok\n")
+
+        await node.kubelet.start()
+        await node.kubelet.wait_for_list(RESOURCE)
+        assert await fetch(port, "/readyz") == (200, "ok\n")
+
+        await node.kubelet.stop()
+        await asyncio.wait_for(until_not_ready(port), 10)
+
+
+async def until_not_ready(port: int) -> None:
+    while (await fetch(port, "/readyz"))[0] != 503:
+        pass
+
+
+def connectable(port: int) -> None:
+    import socket
+    import time
+
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+    raise TimeoutError

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+
+from xpu_simulator.descriptions import examples, read_node, read_scenario
+from xpu_simulator.errors import UsageError
+from xpu_simulator.node import Gpu, Node
+
+NODE = Node(gpus=(Gpu(), Gpu(card=1)))
+
+
+def test_a_name_without_a_file_is_a_shipped_example() -> None:
+    assert [gpu.numa_node for gpu in read_node("four-gpus").gpus] == [0, 0, 1, 1]
+
+
+def test_every_shipped_example_can_be_used() -> None:
+    assert "demo" in examples()
+    node = read_node("four-gpus")
+    for name in set(examples()) - {"four-gpus"}:
+        assert read_scenario(name, node).steps
+
+
+def test_a_file_comes_before_an_example_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "four-gpus").write_text("gpus: []")
+    monkeypatch.chdir(tmp_path)
+    assert read_node("four-gpus").gpus == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", ":1: the document: "),
+        ("gpus", ":1: the document: "),
+        ("gpus: 4", ":1: gpus: "),
+        ("{}", ":1: gpus: Field required"),
+        ("gpus: [", ":1: "),
+        ("gpus: []\ngpus: []", ":2: key 'gpus' is given twice"),
+        ("gpus: []\n\nspeed: fast", ":3: unknown key 'gpus.speed'".replace("gpus.", "")),
+        ("gpus:\n  - model: flex-170\n  - modell: flex-170", ":3: unknown key 'gpus.1.modell'"),
+        ("gpus:\n  - {}\n  - card: 0", ":1: "),
+        ("gpus:\n  - card: one", ":2: gpus.0.card: a valid integer, found 'one'"),
+        ("gpus:\n  - {card: 1,\n     pci_address: '17:00.0'}", ":3: gpus.0.pci_address: "),
+        ("gpus:\n  - pci_address: 0000:17:00.0", ":2: gpus.0.pci_address: a PCI address needs quotes"),
+        ("gpus:\n  - model: flex", ":2: gpus.0.model: the known models are"),
+        ("gpus:\n  - driver: i195", ":2: gpus.0: driver 'i195': Intel's cards have"),
+        ("gpus: !!python/object:os.system {}", ":1: "),
+        ("\x00", ": "),
+    ],
+)
+def test_a_bad_node_is_refused_in_one_line_with_file_and_line(tmp_path: Path, text: str, error: str) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text(text)
+
+    with pytest.raises(UsageError) as failure:
+        read_node(str(path))
+
+    assert str(failure.value).startswith(f"{path}{error}")
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("steps: []", ":1: steps: "),
+        ("steps:\n- {}", ":2: steps.0: a step needs expect or one of"),
+        ("steps:\n- add_gpu: gpu0\n- pause: 1", ":3: unknown key 'steps.1.pause'"),
+        ("steps:\n- add_gpu: gpu0\n\n- remove_gpu: gpu9", ":4: no GPU 'gpu9' in the node; it has gpu0, gpu1"),
+        ("steps:\n- expect: {card: 1}", ":2: steps.0.expect.card"),
+    ],
+)
+def test_a_bad_scenario_is_refused_in_one_line_with_file_and_line(tmp_path: Path, text: str, error: str) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(text)
+
+    with pytest.raises(UsageError) as failure:
+        read_scenario(str(path), NODE)
+
+    assert str(failure.value).startswith(f"{path}{error}")
+    assert "\n" not in str(failure.value)
+
+
+def test_a_missing_file_says_which_examples_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nothing\.yaml: no such file, and no example; there are demo, four-gpus"):
+        read_node(str(tmp_path / "nothing.yaml"))
+
+
+def test_a_directory_is_no_description(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"{tmp_path}: Is a directory"):
+        read_node(str(tmp_path))
+
+
+def test_bytes_that_are_no_text_are_no_description(tmp_path: Path) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_bytes(b"gpus: \xff\xfe")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        read_node(str(path))
