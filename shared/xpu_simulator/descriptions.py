@@ -41,6 +41,8 @@ def _read(name: str, model: type[Description]) -> tuple[Description, Document]:
         document = yaml_file.read(_find(name))
     except YamlError as error:
         raise UsageError(str(error)) from None
+    if not isinstance(document.value, dict):
+        raise UsageError(f"{document.place(())}: expected {' and '.join(model.model_fields)} as keys")
     try:
         return model.model_validate(document.value), document
     except ValidationError as error:

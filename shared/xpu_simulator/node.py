@@ -4,6 +4,7 @@ Everything has a default, so that a node of four GPUs is a few lines. Values onl
 in sysfs and /dev, `tree.py` writes it.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -23,6 +24,9 @@ from xpu_simulator.models import BY_PCI_ID, MODELS, Model
 INTEL = 0x8086
 IntelDriver = Literal["i915", "xe", "vfio-pci"]  # a card bound to vfio-pci has no DRM card
 DEFAULT_MODEL = "flex-170"
+PCI_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+LAST_MINOR = 4095
 RENDER_MINORS = 128  # the DRM subsystem numbers render nodes from here
 
 
@@ -34,10 +38,23 @@ def _from_hexadecimal(value: object) -> object:
         raise ValueError("a PCI id is written as 0x and four hexadecimal digits") from None
 
 
-def _quoted(value: object) -> object:
-    """YAML 1.1 takes 0000:17:00.0 for a number in base 60."""
+def _pci_address_text(value: object) -> object:
     if isinstance(value, int | float):
-        raise ValueError("a PCI address needs quotes: without them YAML reads it as a number")
+        raise ValueError("a PCI address needs quotes: without them YAML 1.1 reads it as a number in base 60")
+    if isinstance(value, str) and not PCI_ADDRESS.fullmatch(value):
+        raise ValueError("expected a PCI address such as '0000:17:00.0'")
+    return value
+
+
+def _name_text(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError("a name has letters, digits, '-' and '_', at most 63, and begins with a letter or digit")
+    return name
+
+
+def _render_number(value: object) -> object:
+    if value != "none" and not (type(value) is int and 0 <= value <= LAST_MINOR):
+        raise ValueError(f"expected a number from 0 to {LAST_MINOR}, or none")
     return value
 
 
@@ -48,9 +65,9 @@ def _known_model(name: str) -> str:
 
 
 PciId = Annotated[int, BeforeValidator(_from_hexadecimal), Field(strict=True, ge=0, le=0xFFFF)]
-PciAddress = Annotated[str, BeforeValidator(_quoted), Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$")]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
-Number = Annotated[int, Field(strict=True, ge=0, le=4095)]
+PciAddress = Annotated[str, BeforeValidator(_pci_address_text)]
+Name = Annotated[str, AfterValidator(_name_text)]
+Number = Annotated[int, Field(strict=True, ge=0, le=LAST_MINOR)]
 
 
 def _model(data: dict[str, Any]) -> Model:
@@ -70,15 +87,15 @@ def _pci_address(data: dict[str, Any]) -> str:
     return "0000:00:02.0" if _model(data).integrated else f"{_root_bus(data)}2:00.0"
 
 
-def _bridges(data: dict[str, Any]) -> tuple[str, ...]:
+def _bridges(data: dict[str, Any]) -> list[str]:
     if _model(data).integrated or data["pci_address"] != _pci_address(data):
-        return ()
-    return f"{_root_bus(data)}0:01.0", f"{_root_bus(data)}1:00.0"
+        return []
+    return [f"{_root_bus(data)}0:01.0", f"{_root_bus(data)}1:00.0"]
 
 
-def _mei(data: dict[str, Any]) -> tuple[int, ...]:
+def _mei(data: dict[str, Any]) -> list[int]:
     has_controller = data["vendor"] == INTEL and not _model(data).integrated
-    return (data["card"] + 1,) if has_controller else ()  # mei0 is the processor's
+    return [data["card"] + 1] if has_controller else []  # mei0 is the processor's
 
 
 class Gpu(BaseModel):
@@ -92,17 +109,19 @@ class Gpu(BaseModel):
     vendor: PciId = INTEL
     pci_id: PciId = Field(default_factory=lambda data: MODELS[data["model"] or DEFAULT_MODEL].pci_id)
     driver: Name = Field(default_factory=lambda data: _model(data).driver)
-    render: Number | Literal["none"] = Field(default_factory=lambda data: RENDER_MINORS + data["card"])
+    render: Annotated[int | Literal["none"], BeforeValidator(_render_number)] = Field(
+        default_factory=lambda data: RENDER_MINORS + data["card"]
+    )
     numa_node: Annotated[int, Field(strict=True, ge=-1, le=1023)] = -1  # -1: the platform names none
     pci_address: PciAddress = Field(default_factory=_pci_address)
-    bridges: tuple[PciAddress, ...] = Field(default_factory=_bridges)  # from the root port down
+    bridges: list[PciAddress] = Field(default_factory=_bridges)  # from the root port down
     vfs: Annotated[int, Field(strict=True, ge=0, le=63)] | None = (
         None  # enabled SR-IOV virtual functions; None: it has no SR-IOV
     )
     vf_driver: Name = Field(default_factory=lambda data: data["driver"])  # with vfio-pci they have no cards
     tiles: Annotated[int, Field(strict=True, ge=1, le=8)] = Field(default_factory=lambda data: _model(data).tiles)
     by_path: StrictBool = True
-    mei: Annotated[tuple[Number, ...], Field(max_length=2)] = Field(default_factory=_mei)  # numbers of its /dev/meiN
+    mei: Annotated[list[Number], Field(max_length=2)] = Field(default_factory=_mei)  # numbers of its /dev/meiN
 
     @model_validator(mode="after")
     def _known_driver(self) -> Self:
@@ -129,7 +148,7 @@ class Gpu(BaseModel):
                 pci_address=following_address(self.pci_address, number),
                 bridges=self.bridges,
                 by_path=self.by_path,
-                mei=(),
+                mei=[],
             )
             for number in range(1, (self.vfs or 0) + 1)
         )
@@ -148,7 +167,7 @@ class Node(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    gpus: tuple[Gpu, ...]
+    gpus: list[Gpu]
     cpus_per_numa_node: Annotated[int, Field(strict=True, ge=1, le=4096)] = 16
 
     @field_validator("gpus", mode="before")
@@ -166,13 +185,13 @@ class Node(BaseModel):
 
     @model_validator(mode="after")
     def _no_duplicates(self) -> Self:
-        cards = [function for gpu in self.gpus for function in (gpu, *gpu.virtual_functions)]
-        _refuse_duplicates("name", cards, lambda gpu: [gpu.name])
-        _refuse_duplicates("PCI address", cards, lambda gpu: [gpu.pci_address])
-        _refuse_duplicates("mei", cards, lambda gpu: gpu.mei)
-        with_card = [gpu for gpu in cards if gpu.has_card]
-        _refuse_duplicates("card", with_card, lambda gpu: [gpu.card])
-        _refuse_duplicates("render", with_card, lambda gpu: [gpu.render] if gpu.render != "none" else [])
+        _refuse_duplicates("card", self.gpus, lambda gpu: [gpu.card] if gpu.has_card else [])
+        _refuse_duplicates(
+            "render", self.gpus, lambda gpu: [gpu.render] if gpu.has_card and gpu.render != "none" else []
+        )
+        _refuse_duplicates("pci_address", self.gpus, lambda gpu: [gpu.pci_address])
+        _refuse_duplicates("mei", self.gpus, lambda gpu: gpu.mei)
+        _refuse_duplicates("name", self.gpus, lambda gpu: [gpu.name])
         return self
 
     def gpu(self, name: str) -> Gpu:
@@ -191,10 +210,13 @@ def _last_card(entry: object, free: int) -> int:
     return card + vfs if isinstance(card, int) and isinstance(vfs, int) else free
 
 
-def _refuse_duplicates(what: str, gpus: list[Gpu], values: Callable[[Gpu], Iterable[object]]) -> None:
+def _refuse_duplicates(key: str, gpus: Iterable[Gpu], values: Callable[[Gpu], Iterable[object]]) -> None:
+    """What only one card or virtual function can have."""
     owners: dict[object, str] = {}
-    for gpu in gpus:
-        for value in values(gpu):
-            if value in owners:
-                raise ValueError(f"{what} {value} is given to both {owners[value]} and {gpu.name}")
-            owners[value] = gpu.name
+    for place, gpu in enumerate(gpus):
+        for number, function in enumerate((gpu, *gpu.virtual_functions)):
+            owner = f"virtual function {number} of gpus.{place}" if number else f"gpus.{place}"
+            for value in values(function):
+                if value in owners:
+                    raise ValueError(f"{key} {value} is that of {owners[value]} and of {owner}")
+                owners[value] = owner

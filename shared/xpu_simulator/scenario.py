@@ -89,4 +89,4 @@ class Step(Part):
 
 
 class Scenario(Part):
-    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    steps: Annotated[list[Step], Field(min_length=1)]

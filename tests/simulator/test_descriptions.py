@@ -6,7 +6,7 @@ from xpu_simulator.descriptions import examples, read_node, read_scenario
 from xpu_simulator.errors import UsageError
 from xpu_simulator.node import Gpu, Node
 
-NODE = Node(gpus=(Gpu(), Gpu(card=1)))
+NODE = Node(gpus=[Gpu(), Gpu(card=1)])
 
 
 def test_a_name_without_a_file_is_a_shipped_example() -> None:
@@ -23,23 +23,27 @@ def test_every_shipped_example_can_be_used() -> None:
 def test_a_file_comes_before_an_example_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "four-gpus").write_text("gpus: []")
     monkeypatch.chdir(tmp_path)
-    assert read_node("four-gpus").gpus == ()
+    assert read_node("four-gpus").gpus == []
 
 
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("", ":1: the document: "),
-        ("gpus", ":1: the document: "),
-        ("gpus: 4", ":1: gpus: "),
+        ("", ":1: expected gpus and cpus_per_numa_node as keys"),
+        ("gpus", ":1: expected gpus and cpus_per_numa_node as keys"),
+        ("gpus: 4", ":1: gpus: a valid list, found 4"),
         ("{}", ":1: gpus: Field required"),
         ("gpus: [", ":1: "),
         ("gpus: []\ngpus: []", ":2: key 'gpus' is given twice"),
         ("gpus: []\n\nspeed: fast", ":3: unknown key 'gpus.speed'".replace("gpus.", "")),
         ("gpus:\n  - model: flex-170\n  - modell: flex-170", ":3: unknown key 'gpus.1.modell'"),
-        ("gpus:\n  - {}\n  - card: 0", ":1: "),
+        ("gpus:\n  - {}\n  - card: 0", ":1: the document: card 0 is that of gpus.0 and of gpus.1"),
+        ("gpus:\n  - render: nothing", ":2: gpus.0.render: expected a number from 0 to 4095, or none, found 'nothing'"),
         ("gpus:\n  - card: one", ":2: gpus.0.card: a valid integer, found 'one'"),
-        ("gpus:\n  - {card: 1,\n     pci_address: '17:00.0'}", ":3: gpus.0.pci_address: "),
+        (
+            "gpus:\n  - {card: 1,\n     pci_address: '17:00.0'}",
+            ":3: gpus.0.pci_address: expected a PCI address such as",
+        ),
         ("gpus:\n  - pci_address: 0000:17:00.0", ":2: gpus.0.pci_address: a PCI address needs quotes"),
         ("gpus:\n  - model: flex", ":2: gpus.0.model: the known models are"),
         ("gpus:\n  - driver: i195", ":2: gpus.0: driver 'i195': Intel's cards have"),

@@ -20,7 +20,7 @@ def everything(root: Path) -> set[str]:
 
 
 XE = Gpu(
-    card=2, model="arc-b580", render=129, pci_address="0000:17:00.0", bridges=("0000:15:01.0", "0000:16:00.0"), mei=(3,)
+    card=2, model="arc-b580", render=129, pci_address="0000:17:00.0", bridges=["0000:15:01.0", "0000:16:00.0"], mei=[3]
 )
 
 

@@ -1,18 +1,96 @@
-"""What an administrator may choose."""
+"""What an administrator may choose; docs/gpu.md explains it."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
-from xpu_shared.program.settings import PluginSettings
+from xpu_shared.policy.sharing import POLICIES
+from xpu_shared.program.options import Boolean, Choice, Integer, Option, Text
+from xpu_shared.program.settings import PATHS, Loaded, PluginSettings
+
+GPUS = "Which GPUs are offered, and how"
+DISCOVER = "For discover"
+MOST_SHARED = 1024  # per card: 64 cards with 1024 ids each still fit the 4 MiB that a kubelet takes
+PCI_ID = re.compile(r"0x[0-9a-f]{4}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PciIds(Option[tuple[str, ...]]):
+    """Ids separated by commas; in YAML a list too."""
+
+    @property
+    def allowed(self) -> str:
+        return "PCI ids such as 0x56c0,0xe20b"
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        ids = tuple(part.strip(" ") for part in text.split(",")) if text else ()
+        for id_ in ids:
+            if not PCI_ID.fullmatch(id_):
+                raise ValueError(f"{id_[:32]!a} is not 0x and four hexadecimal digits in lower case, {self.refusal()}")
+        return ids
+
+    def accept(self, value: object) -> tuple[str, ...]:
+        items = [value] if isinstance(value, str) else value
+        texts = [item for item in items if isinstance(item, str)] if isinstance(items, list) else []
+        if not isinstance(items, list) or len(texts) < len(items):
+            raise ValueError(f"{self.refusal()}, in quotes because YAML takes them for numbers")
+        return self.parse(",".join(texts))
+
+    def show(self, value: tuple[str, ...]) -> str:
+        return ",".join(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuSettings(PluginSettings):
-    prefix: str = ""
-    enable_monitoring: bool = False
-    monitoring_mode: str = "single"
-    shared_dev_num: int = 1
-    allocation_policy: str = "none"
-    bypath: str = "single"
-    allow_ids: tuple[str, ...] = ()
-    deny_ids: tuple[str, ...] = ()
+    prefix: Annotated[str, Text(group=PATHS, help="look in PREFIX/sys and PREFIX/dev; the roots' own flags win")] = ""
+    shared_dev_num: Annotated[
+        int, Integer(group=GPUS, minimum=1, maximum=MOST_SHARED, help="how many containers may share a GPU")
+    ] = 1
+    allocation_policy: Annotated[
+        str,
+        Choice(
+            group=GPUS,
+            values=tuple(POLICIES),
+            help="which of shared GPUs a container gets: none gives it different ones, balanced the least used ones, "
+            "packed the most used ones",
+        ),
+    ] = "none"
+    allow_ids: Annotated[tuple[str, ...], PciIds(group=GPUS, help="offer only GPUs with these PCI ids")] = ()
+    deny_ids: Annotated[tuple[str, ...], PciIds(group=GPUS, help="offer no GPUs with these PCI ids")] = ()
+    bypath: Annotated[
+        str,
+        Choice(
+            group=GPUS,
+            values=("single", "none", "all"),
+            help="what a container gets of /dev/dri/by-path: single gives its own GPUs' links, none nothing, all the "
+            "whole directory",
+        ),
+    ] = "single"
+    enable_monitoring: Annotated[
+        bool, Boolean(group=GPUS, help="also offer the files of all GPUs as one resource, for monitoring")
+    ] = False
+    monitoring_mode: Annotated[
+        str,
+        Choice(
+            group=GPUS,
+            values=("single", "split"),
+            help="single is one monitoring resource, split one for each of i915 and xe",
+        ),
+    ] = "single"
+    output: Annotated[str, Choice(group=DISCOVER, values=("table", "json"), help="print a table or json")] = "table"
+
+    def __post_init__(self) -> None:
+        if self.allow_ids and self.deny_ids:
+            allow, deny = ",".join(self.allow_ids), ",".join(self.deny_ids)
+            raise ValueError(f"--allow-ids={allow} and --deny-ids={deny}: only one of the two lists can be given")
+
+
+def below_prefix(loaded: Loaded[GpuSettings]) -> GpuSettings:
+    """The settings with the roots that `--prefix` stands for, but for those that were given themselves."""
+    prefix = loaded.settings.prefix
+    directories = {"sysfs_root": "sys", "dev_root": "dev", "host_dev_root": "dev"}
+    roots = {
+        name: Path(f"{prefix.rstrip('/')}/{path}") for name, path in directories.items() if name not in loaded.given
+    }
+    return replace(loaded.settings, **roots) if prefix else loaded.settings  # type: ignore[arg-type]  # all are paths

@@ -1,0 +1,37 @@
+"""Measures speed and memory of the GPU plugin on simulated nodes and prints a table. `--quick` makes fewer runs."""
+
+import asyncio
+import os
+import platform
+import sys
+from collections.abc import Sequence
+
+from bench import measurements
+from bench.measurements import Row
+
+
+def main() -> None:
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    quick = "--quick" in sys.argv[1:]
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}", flush=True)
+    rows: list[Row] = []
+    rows += asyncio.run(measurements.start(3 if quick else 11))
+    rows += asyncio.run(measurements.hot_plug(50 if quick else 1000))
+    rows += asyncio.run(measurements.kubelet_restarts(20 if quick else 200))
+    rows += asyncio.run(measurements.allocate(200 if quick else 2000))
+    rows += asyncio.run(measurements.idle(5 if quick else 60))
+    rows += asyncio.run(measurements.memory_with_metrics())
+    rows += measurements.scans(10 if quick else 50)
+    rows += measurements.preferences(10 if quick else 50)
+    print_table(rows)
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    header: Row = ("what", "measured", "target")
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(3)]
+    for row in (header, tuple("-" * width for width in widths), *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    main()
