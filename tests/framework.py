@@ -6,10 +6,10 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from xpu_shared.device import Device, DeviceNode, ScanResult
+from xpu_shared.device import Device, DeviceNode, Health, ScanResult
 from xpu_shared.kubelet.registration import Timings
 from xpu_shared.program.settings import PluginSettings
 from xpu_shared.runner import Runner
@@ -20,9 +20,8 @@ RESOURCE = "demo.intel.com/unit"
 QUICK = Timings(deadline=2.0, patience=0.3, settle=0.2, other_instance=0.1)
 
 
-def unit(name: str, **changes: object) -> Device:
-    node = DeviceNode(host_path=f"/dev/{name}", container_path=f"/dev/{name}")
-    return replace(Device(id=name, nodes=(node,)), **changes)
+def unit(name: str, *, health: Health = Health.HEALTHY) -> Device:
+    return Device(id=name, nodes=(DeviceNode(host_path=f"/dev/{name}", container_path=f"/dev/{name}"),), health=health)
 
 
 @dataclass
@@ -63,7 +62,12 @@ class Node:
 
     async def uevents(self, count: int, subsystem: str = "demo") -> None:
         """Many of them; the sender waits while the receiver's queue is full."""
-        await asyncio.to_thread(lambda: [self.uevent(subsystem) for _ in range(count)])
+
+        def send() -> None:
+            for _ in range(count):
+                self.uevent(subsystem)
+
+        await asyncio.to_thread(send)
 
     def uevent(self, subsystem: str = "demo") -> None:
         """Tell the plugin that something happened, as the kernel would."""

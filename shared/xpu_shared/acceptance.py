@@ -30,9 +30,7 @@ def resource_name_violation(name: str) -> str | None:
     if len("requests." + domain) > 253 or not SUBDOMAIN.fullmatch(domain):
         return "the part before '/' is not a lower-case DNS subdomain of at most 244 characters"
     if not NAME.fullmatch(last):
-        return (
-            "the part after '/' is not 1 to 63 letters, digits, '-', '_', '.' with a letter or digit at both ends"
-        )
+        return "the part after '/' is not 1 to 63 letters, digits, '-', '_', '.' with a letter or digit at both ends"
     return None
 
 

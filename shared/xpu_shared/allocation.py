@@ -49,7 +49,9 @@ def _usable(resource: str, snapshot: Snapshot, id_: str) -> Device:
             "if a pod was given it before a reboot or an update, delete the pod"
         )
     if device.health is not Health.HEALTHY:
-        raise UnhealthyDeviceError(f"{resource}: device {shown(id_)} is unhealthy: {device.reason or 'no reason given'}")
+        raise UnhealthyDeviceError(
+            f"{resource}: device {shown(id_)} is unhealthy: {device.reason or 'no reason given'}"
+        )
     return device
 
 
@@ -117,4 +119,3 @@ def answers(chosen: Sequence[str], available: Sequence[str], must_include: Seque
     """Whether a plugin's preference is one: `size` distinct available ids with `must_include` among them."""
     picked = set(chosen)
     return len(chosen) == len(picked) == size and picked <= set(available) and picked >= set(must_include)
-

@@ -1,13 +1,13 @@
 """CDI files: one YAML file per device tells container runtimes what a qualified name stands for.
 
 Files are written when a scan finds the device, so that they exist again right after a boot, and looked at again when
-the device is handed out. A runtime rejects a whole file for one bad name, so names are checked before anything is written.
+the device is handed out. A runtime rejects a whole file for one bad name, so names are checked before writing.
 """
 
 import os
+import random
 import re
 import stat
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,7 +18,7 @@ NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9])?")
 # Plain YAML scalars that no YAML version takes for anything but this string; all others are quoted.
 PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
-NOT_STRINGS = frozenset("y n yes no true false on off null nan inf".split())
+NOT_STRINGS = frozenset(["y", "n", "yes", "no", "true", "false", "on", "off", "null", "nan", "inf"])
 LARGEST_FILE = 64 * 1024  # bytes; a file of ours has a few hundred
 
 
@@ -88,9 +88,7 @@ def _yaml(value: object) -> list[str]:
                 lines.append(f"{key}: {inner[0]}")
         return lines
     if isinstance(value, list) and value:
-        return [
-            ("- " if number == 0 else "  ") + line for item in value for number, line in enumerate(_yaml(item))
-        ]
+        return [("- " if number == 0 else "  ") + line for item in value for number, line in enumerate(_yaml(item))]
     if isinstance(value, dict | list):
         return ["{}" if isinstance(value, dict) else "[]"]
     text = str(value)
@@ -133,14 +131,15 @@ class CdiDirectory:
     def _replace(self, path: Path, text: str) -> None:
         """Write beside the target and rename, so that a runtime never sees half a file and no link is followed."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o755)
-        descriptor, temporary = tempfile.mkstemp(prefix="spec.", suffix=".tmp", dir=self._directory)
+        temporary = self._directory / f"spec.{random.getrandbits(64):016x}.tmp"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
             with os.fdopen(descriptor, "w") as file:
                 file.write(text)
-                os.fchmod(file.fileno(), 0o644)  # mkstemp makes it 0600, but runtimes may run as another user
-            Path(temporary).replace(path)
+                os.fchmod(file.fileno(), 0o644)  # whatever the umask: runtimes may run as another user
+            temporary.replace(path)
         except OSError:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
     def collect(self, found: Iterable[CdiDevice], *, retention: float, now: float) -> list[Path]:

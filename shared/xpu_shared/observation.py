@@ -86,9 +86,13 @@ class FrameworkCollector(Collector):
         sent = CounterMetricFamily("xpu_lists_sent", "Device lists sent to the kubelet.", labels=("resource",))
         refused = CounterMetricFamily("xpu_lists_refused", "Device lists too large to be sent.", labels=("resource",))
         streams = GaugeMetricFamily("xpu_list_streams", "ListAndWatch streams open now.", labels=("resource",))
-        registered = GaugeMetricFamily("xpu_registered", "1 after the kubelet took the registration.", labels=("resource",))
+        registered = GaugeMetricFamily(
+            "xpu_registered", "1 after the kubelet took the registration.", labels=("resource",)
+        )
         registrations = CounterMetricFamily(
-            "xpu_registrations", "Registrations that the kubelet took, by what caused them.", labels=("resource", "cause")
+            "xpu_registrations",
+            "Registrations that the kubelet took, by what caused them.",
+            labels=("resource", "cause"),
         )
         failures = CounterMetricFamily(
             "xpu_registration_failures", "Registrations that failed and are tried again.", labels=("resource",)

@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our lines has gone; Python must not try to write more at its exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # no room or no right to write the temporary directory
+        print(f"xpu-simulator: {error}", file=sys.stderr)
+        return 1
     return code
 
 

@@ -22,6 +22,7 @@ class Report:
     def __init__(self, out: TextIO, *, colour: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.events = self.passes = self.failures = 0
         self.worst_hot_plug: float | None = None  # seconds
+        self.reader_gone: Callable[[], None] = lambda: None  # called when nobody reads what is written
         self._out = out
         self._colour = colour
         self._clock = clock
@@ -52,7 +53,7 @@ class Report:
 
     def details(self, lines: Iterable[str]) -> None:
         for line in lines:
-            self._print(f"{'':19}{line}")
+            self._print(f"{'':19}{_printable(line)}")
 
     def hot_plug_took(self, seconds: float) -> None:
         self.worst_hot_plug = max(seconds, self.worst_hot_plug or 0.0)
@@ -89,7 +90,7 @@ class Report:
 
     def _line(self, kind: str, text: str, at: float) -> None:
         latency = f"{(at - self._step_began) * 1000:.1f} ms"
-        first, *more = textwrap.wrap(text, WIDTH - 31) or [""]
+        first, *more = textwrap.wrap(_printable(text), WIDTH - 31) or [""]
         head = f"{at - self._started:7.3f}  {self._painted(kind, f'{kind:<9}')} {first:<{WIDTH - 31}}"
         self._print(f"{head} {self._painted('latency', f'{latency:>11}')}")
         self.details(more)
@@ -98,7 +99,10 @@ class Report:
         return f"\033[{COLOURS[style]}m{text}\033[0m" if self._colour and style in COLOURS else text
 
     def _print(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+        try:
+            print(text, file=self._out, flush=True)
+        except BrokenPipeError:
+            self.reader_gone()
 
 
 def wants_colour(out: TextIO) -> bool:
@@ -117,7 +121,13 @@ def _listed(event: kubelet.ListReceived) -> str:
     return f"{event.resource}: {len(event.healthy)} of {total} healthy: {ids_text(event.healthy) or 'none'}{unhealthy}"
 
 
-def _arguments(event: kubelet.Call) -> str:
-    ids, *rest = event.arguments
-    names = ids_text(ids) if isinstance(ids, tuple) else ""
-    return f"{rest[-1]} of {names}" if rest else names  # a preference is asked with its size last
+def _arguments(call: kubelet.Call) -> str:
+    ids, *rest = call.arguments
+    if rest and isinstance(ids, tuple):  # a preference: available, must include, size
+        return f"{rest[-1]} of {len(ids)}"
+    return ids_text(ids) if isinstance(ids, tuple) else ""
+
+
+def _printable(text: str) -> str:
+    """Ids and messages come from programs under test: none of their control characters reaches the terminal."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -33,7 +33,7 @@ class Simulation:
 
 async def run(simulation: Simulation, report: Report) -> int:
     """Run it, clean up whatever happens, and answer with the exit code."""
-    interruption = _interruption()
+    interruption = _interruption(report)
     with tempfile.TemporaryDirectory(prefix="xpu-sim-") as directory:
         root = Path(directory)
         commands = [command_line(text, _paths(root, number)) for number, text in enumerate(simulation.plugins)]
@@ -50,7 +50,7 @@ async def run(simulation: Simulation, report: Report) -> int:
     return 1 if report.failures else 0
 
 
-def _interruption() -> asyncio.Future[int]:
+def _interruption(report: Report) -> asyncio.Future[int]:
     """The signal by which the user ends the run; later ones wait for the cleaning up."""
     loop = asyncio.get_running_loop()
     interruption: asyncio.Future[int] = loop.create_future()
@@ -61,6 +61,7 @@ def _interruption() -> asyncio.Future[int]:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, interrupt, number)
+    report.reader_gone = lambda: interrupt(signal.SIGPIPE)
     return interruption
 
 

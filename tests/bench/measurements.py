@@ -156,7 +156,7 @@ async def memory_with_metrics() -> list[Row]:
 
 def scans(runs: int) -> list[Row]:
     rows: list[Row] = []
-    for count, target in ((8, "–"), (64, "p50 ≤ 20 ms")):
+    for count, target in ((8, "-"), (64, "p50 ≤ 20 ms")):
         with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
             tree = SimulatedTree(Path(directory), device_nodes=False)
             for card in range(count):

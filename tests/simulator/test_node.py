@@ -2,7 +2,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -43,6 +43,7 @@ def test_virtual_functions_follow_on_the_bus() -> None:
     assert addresses[6:] == ["0000:4d:00.7", "0000:4d:01.0"]
 
 
+@settings(deadline=None)
 @given(
     count=st.integers(0, 200), model=st.sampled_from([name for name, model in MODELS.items() if not model.integrated])
 )
@@ -121,6 +122,7 @@ def test_what_only_one_card_can_have_is_not_given_twice(gpus: list[dict[str, Any
         Node.model_validate({"gpus": gpus})
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

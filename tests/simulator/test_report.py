@@ -81,7 +81,10 @@ def test_many_ids_are_cut(report: Report, out: io.StringIO) -> None:
         (events.StreamEnded(resource="r", endpoint="e", reason="why"), "lost r at e: why"),
         (events.ResourceDropped(resource="r"), "dropped r"),
         (events.Call(method="Allocate", resource="r", arguments=(("a", "b"),)), "call Allocate r a b"),
-        (events.Call(method="GetPreferredAllocation", resource="r", arguments=(("a", "b"), (), 1)), "r 1 of a b"),
+        (
+            events.Call(method="GetPreferredAllocation", resource="r", arguments=(("a", "b"), (), 1)),
+            "GetPreferredAllocation r 1 of 2",
+        ),
         (events.PodRejected(pod="p", reason="x", message="why"), "pod p is rejected: why"),
         (events.ContainerStartFailed(pod="p", message="why"), "pod p does not start: why"),
     ],
@@ -94,6 +97,13 @@ def test_what_the_kubelet_sees_is_told(report: Report, out: io.StringIO, event: 
 def test_calls_that_are_seen_by_what_they_bring_are_not_told(report: Report, out: io.StringIO) -> None:
     report.kubelet_event(events.Call(method="ListAndWatch", resource="r"))
     assert out.getvalue() == ""
+
+
+def test_control_characters_of_plugins_do_not_reach_the_terminal(report: Report, out: io.StringIO) -> None:
+    report.kubelet_event(events.StreamEnded(resource="r", endpoint="e", reason="\033[2Jgone\x07"))
+    report.details(["\x1b]0;title\x07"])
+    assert "\x1b" not in out.getvalue()
+    assert r"\x1b[2Jgone\x07" in out.getvalue()
 
 
 def test_colours_are_outside_the_columns(out: io.StringIO, clock: Clock) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import xpu_simulator
+
 PLUGIN = Path(__file__).with_name("foreign_plugin.py")
 PATHS = "--kubelet-dir {kubelet_dir} --sysfs-root {sysfs_root} --dev-root {dev_root} --uevent-socket {uevent_socket}"
 COMMAND = f"{sys.executable} {PLUGIN} {PATHS}"
@@ -207,8 +209,8 @@ def test_output_of_plugins_is_shown_when_wanted(directory: Path) -> None:
     assert f"{Path(sys.executable).name} | the cards are served\n" in simulator.errors
 
 
-def test_a_reader_who_goes_away_does_not_stop_the_cleaning_up(directory: Path, tmp_path: Path) -> None:
-    simulator = play(directory, tmp_path, "expect: {example.com/card: 4}", "pause_seconds: 0")
+def test_a_reader_who_goes_away_ends_it_cleanly(directory: Path) -> None:
+    simulator = Simulator(directory, "--plugin", COMMAND)
     simulator.read_until("listens")
     assert simulator.process.stdout
     simulator.process.stdout.close()
@@ -217,6 +219,15 @@ def test_a_reader_who_goes_away_does_not_stop_the_cleaning_up(directory: Path, t
     assert simulator.process.stderr
     assert simulator.process.stderr.read() == ""
     simulator.process.stderr.close()
+
+
+def test_a_temporary_directory_too_long_for_sockets_is_refused(directory: Path) -> None:
+    long = directory / ("x" * 80)
+    long.mkdir()
+    simulator = Simulator(long)
+    assert simulator.finish() == 2
+    assert "too long for a socket: at most 107 bytes" in simulator.errors
+    long.rmdir()
 
 
 @pytest.mark.parametrize(
@@ -232,3 +243,15 @@ def test_a_bad_command_line_ends_with_2_and_one_line(directory: Path, arguments:
     simulator = Simulator(directory, *arguments)
     assert simulator.finish() == 2
     assert error in simulator.errors.splitlines()[-1]
+
+
+def test_the_demo_passes(directory: Path, tmp_path: Path) -> None:
+    demo = (Path(xpu_simulator.__file__).parent / "examples/demo.yaml").read_text()
+    scenario = tmp_path / "demo.yaml"
+    scenario.write_text(re.sub(r"  - pause_seconds: \d+\n", "", demo))
+
+    simulator = Simulator(directory, "--scenario", str(scenario), "--plugin", "xpu-gpu-plugin")
+
+    assert simulator.finish() == 0, simulator.output
+    assert simulator.output.count("/dev/dri/by-path/pci-0000:") == 4
+    assert "plugin    xpu-gpu-plugin exited with 0" in simulator.output

@@ -62,3 +62,10 @@ def test_what_the_documentation_shows_can_be_read() -> None:
     for block in blocks:
         document = yaml.safe_load(block)
         (Scenario if "steps" in document else Node).model_validate(document)
+
+
+def test_the_documented_python_can_be_imported() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(block, names)
+    assert "test_my_plugin" in names

@@ -64,4 +64,4 @@ def read_link_name(link: Path | str) -> str:
 
 def list_names(directory: Path | str) -> list[str]:
     """The names in a directory in byte order; OSError when it cannot be listed."""
-    return sorted(os.listdir(directory), key=os.fsencode)  # noqa: PTH208 - as above
+    return sorted(os.listdir(directory), key=os.fsencode)

@@ -19,7 +19,7 @@ from xpu_shared.program.logs import Log
 
 LARGEST_DATAGRAM = 8192  # bytes; the kernel's buffer for one event has 2048
 AT_A_TIME = 256  # datagrams read before others get their turn
-ACTIONS = frozenset("add remove change move online offline bind unbind".split())
+ACTIONS = frozenset(["add", "remove", "change", "move", "online", "offline", "bind", "unbind"])
 
 log = Log("uevents")
 

@@ -84,7 +84,11 @@ class DirectoryWatcher:
 
 
 def _concerned(directories: Iterable[Path], place: Path | None, name: Path | None) -> list[Path]:
-    """The directories that an event in `place` about `name` is about: the place itself, or ones on whose way `name` lies."""
+    """The directories that an event is about: the place itself, or those on whose way the name lies."""
     if place is None or name is None:
         return list(directories)
-    return [directory for directory in directories if directory == place or (place / name) in (directory, *directory.parents)]
+    return [
+        directory
+        for directory in directories
+        if directory == place or (place / name) in (directory, *directory.parents)
+    ]

@@ -33,7 +33,7 @@ class SocketDirectory:
 
     def look(self) -> None:
         """Compare every socket with the last look; tell the listeners when one differs."""
-        now = {path: identity(path) for path in (self.kubelet, *self._seen)}
+        now = {path: identity(path) for path in {self.kubelet, *self._seen}}
         if now != self._seen:
             self._seen = now
             for listener in tuple(self._listeners):

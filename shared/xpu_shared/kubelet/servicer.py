@@ -14,7 +14,7 @@ from xpu_shared.counters import ResourceCounters
 from xpu_shared.inventory import Inventory
 from xpu_shared.kubelet.messages import allocation_message, list_message
 from xpu_shared.kubelet.streams import Streams
-from xpu_shared.plugin import ActsBeforeStart, Plugin, PreparesAllocations, PrefersDevices
+from xpu_shared.plugin import ActsBeforeStart, Plugin, PrefersDevices, PreparesAllocations
 from xpu_shared.program.logs import Log
 from xpu_shared.threads import in_daemon_thread
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
@@ -109,7 +109,9 @@ class Servicer(DevicePluginServicer):
     async def _preferred(self, request: pb.PreferredAllocationRequest) -> pb.PreferredAllocationResponse:
         responses = [
             pb.ContainerPreferredAllocationResponse(
-                deviceIDs=self._preference(asked.available_deviceIDs, asked.must_include_deviceIDs, asked.allocation_size)
+                deviceIDs=self._preference(
+                    asked.available_deviceIDs, asked.must_include_deviceIDs, asked.allocation_size
+                )
             )
             for asked in request.container_requests
         ]

@@ -1,8 +1,7 @@
 """Our sockets in the kubelet's directory: whose they are, how they are put in place, whether they are still ours."""
 
 import errno
-import os
-import secrets
+import random
 import socket
 import stat
 from dataclasses import dataclass
@@ -61,7 +60,7 @@ def private_path(path: Path) -> Path:
     gRPC binds silently over a live listener, and a server that stops unlinks the path it was given, even when
     another server's socket is there by then; a server that was bound elsewhere does neither to `path`.
     """
-    return path.with_name(f".xpu-{secrets.token_hex(4)}")
+    return path.with_name(f".xpu-{random.getrandbits(32):08x}")
 
 
 def check_place(path: Path) -> None:

@@ -11,9 +11,7 @@ from xpu_shared.program.settings import CONFIG, KLOG_FLAGS, PluginSettings, flag
 WIDTH = 100
 
 
-def help_text(
-    settings_type: type[PluginSettings], *, program: str, description: str, words: Mapping[str, str]
-) -> str:
+def help_text(settings_type: type[PluginSettings], *, program: str, description: str, words: Mapping[str, str]) -> str:
     usage = f"Usage: {program} {' '.join(f'[{word}]' for word in words)}{' ' if words else ''}[flags]"
     lines = [usage, "", *textwrap.wrap(description, WIDTH)]
     if words:

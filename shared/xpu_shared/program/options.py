@@ -14,7 +14,9 @@ T = TypeVar("T")
 TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))  # as Go's strconv.ParseBool
 FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 # As Go's strconv.ParseInt with base 0: underscores only between digits, or after a prefix, and a leading 0 is octal.
-INTEGER = re.compile(r"[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0(?:_?[0-7])*|[1-9](?:_?[0-9])*)")
+INTEGER = re.compile(
+    r"[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0(?:_?[0-7])*|[1-9](?:_?[0-9])*)"
+)
 DURATION = re.compile(r"(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|ms|s|m|h))+|0")
 DURATION_PART = re.compile(r"([0-9.]+)(ns|us|µs|ms|s|m|h)")
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -23,7 +25,7 @@ HOST = re.compile(r"[A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\]")
 
 @dataclass(frozen=True, kw_only=True)
 class Option(Generic[T]):
-    """What all kinds share. A kind of one's own overrides `allowed` and `parse`, and `accept` if YAML has it as another type."""
+    """What all kinds share. A kind overrides `allowed` and `parse`, and `accept` if YAML has it as another type."""
 
     help: str
     group: str = "Options"
@@ -72,7 +74,7 @@ class Boolean(Option[bool]):
     def accept(self, value: object) -> bool:
         return value if isinstance(value, bool) else super().accept(value)
 
-    def show(self, value: bool) -> str:  # noqa: FBT001 - the option's value
+    def show(self, value: bool) -> str:
         return str(value).lower()
 
 
@@ -169,7 +171,9 @@ class Duration(Option[float]):
 
     def accept(self, value: object) -> float:
         # A number without a unit is refused, as Go does, but for 0.
-        return self.parse("0" if value == 0 and not isinstance(value, bool) else value if isinstance(value, str) else "")
+        return self.parse(
+            "0" if value == 0 and not isinstance(value, bool) else value if isinstance(value, str) else ""
+        )
 
     def show(self, value: float) -> str:
         return go_duration(value)

@@ -1,4 +1,4 @@
-"""Settings of a program: one frozen dataclass, filled from its defaults, a YAML file (`--config`) and flags, in this order."""
+"""Settings of a program: one frozen dataclass, filled from defaults, a YAML file and flags, in this order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -40,9 +40,9 @@ class PluginSettings:
     host_dev_root: Annotated[
         Path, FilePath(group=PATHS, help="the same directory as the container runtime sees it")
     ] = Path("/dev")
-    kubelet_dir: Annotated[
-        Path, FilePath(group=PATHS, help="the kubelet's directory; device-plugins is below it")
-    ] = Path("/var/lib/kubelet")
+    kubelet_dir: Annotated[Path, FilePath(group=PATHS, help="the kubelet's directory; device-plugins is below it")] = (
+        Path("/var/lib/kubelet")
+    )
     cdi_dir: Annotated[Path, FilePath(group=PATHS, help="where CDI files are written")] = Path("/var/run/cdi")
     uevent_socket: Annotated[
         Path | None,

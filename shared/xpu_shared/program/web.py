@@ -41,7 +41,7 @@ class Pages:
             if time.monotonic() - at >= FRESH:
                 page = encode(self._registry)
                 self._rendered = {**self._rendered, content_type: (time.monotonic(), page)}
-                if len(self._rendered) > 8:  # noqa: PLR2004 - content types are few; whoever invents more starts over
+                if len(self._rendered) > 8:
                     self._rendered = {}
         return page, content_type
 
@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"/metrics, /healthz, /readyz\n", "text/plain; charset=utf-8")
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the base class looks for this name
 
     def _answer(self, status: HTTPStatus, body: bytes, content_type: str, *, compress: bool = False) -> None:
         self.send_response(status)
@@ -103,7 +103,9 @@ class Server(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # ":9101" is every address of the machine
+            self.socket.setsockopt(
+                socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0
+            )  # ":9101" is every address of the machine
         super().server_bind()
 
     def process_request(self, request: Any, client_address: Any) -> None:

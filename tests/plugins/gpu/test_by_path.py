@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from handmade_gpus import HandmadeGpus, ids, mounts, only, told
 from xpu_shared.device import Mount
 

@@ -1,6 +1,7 @@
 """The resources for programs that watch all cards of a node."""
 
 import pytest
+
 from handmade_gpus import HandmadeGpus, container_paths, ids, told
 from xpu_shared.device import DeviceNode, Health
 

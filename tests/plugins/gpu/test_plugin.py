@@ -1,12 +1,17 @@
 """The plugin as the framework and a kubelet see it."""
 
+import asyncio
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from framework import running
 from handmade_gpus import HandmadeGpus
 from xpu_plugins.gpu.plugin import GpuPlugin
 from xpu_plugins.gpu.settings import GpuSettings
+from xpu_shared.device import ScanResult
 from xpu_shared.plugin import OwnsCdiKinds, PrefersDevices, WatchesDirectories
 from xpu_simulator.kubelet.resources import Resource
 from xpu_simulator.node import Gpu
@@ -63,11 +68,8 @@ async def test_a_pod_of_two_gpus_is_given_their_files(tmp_path: Path, tree: Simu
 
 
 async def test_a_card_that_goes_stays_listed_as_unhealthy_and_comes_back(tmp_path: Path, tree: SimulatedTree) -> None:
-    def healthy(count: int) -> object:
-        def check(listed: Resource) -> bool:
-            return (listed.allocatable, listed.capacity) == (count, 2)
-
-        return check
+    def healthy(count: int) -> Callable[[Resource], bool]:
+        return lambda listed: (listed.allocatable, listed.capacity) == (count, 2)
 
     async with running(tmp_path, GpuPlugin(settings(tree))) as node:
         await node.kubelet.wait_for_list(I915, healthy(2))
@@ -80,11 +82,20 @@ async def test_a_card_that_goes_stays_listed_as_unhealthy_and_comes_back(tmp_pat
 
 
 async def test_by_path_links_that_come_late_are_found_without_an_event(tmp_path: Path, tree: SimulatedTree) -> None:
+    linked = threading.Event()
+
+    class Watched(GpuPlugin):
+        def scan(self) -> ScanResult:
+            result = super().scan()
+            if all(device.mounts for device in result.devices["i915"]):
+                linked.set()
+            return result
+
     late = Gpu(card=2)
     tree.add_gpu(late, by_path=False)
-    async with running(tmp_path, GpuPlugin(settings(tree))) as node:
+    async with running(tmp_path, Watched(settings(tree))) as node:
         await node.kubelet.wait_for_list(I915, lambda listed: listed.allocatable == 3)
-        file = tmp_path / "cdi/intel.cdi.k8s.io-gpu-card2.yaml"
-        assert "by-path" not in file.read_text()
+        assert not linked.is_set()
 
         tree.add_by_path_links(late)
+        assert await asyncio.to_thread(linked.wait, 10)

@@ -4,9 +4,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from handmade_gpus import HandmadeGpus
 from hypothesis import given
 from hypothesis import strategies as st
+
+from handmade_gpus import HandmadeGpus
 from xpu_shared.device import Device, ScanResult
 
 Content = tuple[str, str | bytes]  # kind of entry, and what is in it

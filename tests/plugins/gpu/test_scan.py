@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+
 from handmade_gpus import HandmadeGpus, container_paths, ids, only, rejection, told
+from xpu_plugins.gpu.device_files import device_files
 from xpu_plugins.gpu.scan import scan
 from xpu_plugins.gpu.settings import GpuSettings
-from xpu_shared.device import DeviceNode
+from xpu_shared.device import DeviceNode, Problem
 from xpu_simulator.node import Node
 from xpu_simulator.tree import SimulatedTree
 
@@ -275,6 +277,17 @@ class TestDeviceFiles:
         ((subject, text),) = told(result)
         assert subject == str(path)
         assert text.startswith("not handed out: ")
+
+    def test_on_a_real_dev_only_character_devices_count(self, gpus: HandmadeGpus) -> None:
+        gpus.card("card0")
+        (gpus.dev / "dri/renderD128").unlink()
+        (gpus.dev / "dri/renderD128").symlink_to("/dev/null")
+        problems: list[Problem] = []
+
+        files = device_files(f"{gpus.drm}/card0", gpus.dev, problems, simulated=False)
+
+        assert list(files) == ["renderD128"]
+        assert problems == [Problem(subject=f"{gpus.dev}/dri/card0", text="not handed out: it is no character device")]
 
     def test_names_in_sysfs_cannot_lead_out_of_dri(self, gpus: HandmadeGpus) -> None:
         gpus.card("card0", files=("card0", "null", "card0\n", "renderD\u0661", "..mem"))

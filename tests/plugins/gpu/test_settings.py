@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from xpu_plugins.gpu.settings import GpuSettings, below_prefix
 from xpu_shared.program.flags import UsageError
 from xpu_shared.program.settings import Loaded, load
@@ -98,7 +99,7 @@ class TestPciIds:
 
     @pytest.mark.parametrize("text", ["0x56c0", "[0x56c0]", "null", "{}", '[["0x56c0"]]'])
     def test_a_file_that_has_numbers_instead_is_refused(self, tmp_path: Path, text: str) -> None:
-        with pytest.raises(UsageError, match="allow-ids.*in quotes because YAML takes them for numbers"):
+        with pytest.raises(UsageError, match=r"allow-ids.*in quotes because YAML takes them for numbers"):
             from_file(tmp_path, f"allow-ids: {text}")
 
     def test_both_lists_in_a_file_and_a_flag_are_refused(self, tmp_path: Path) -> None:

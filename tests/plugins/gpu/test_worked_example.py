@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from handmade_gpus import HandmadeGpus, container_paths, ids, mounts, rejection
 from xpu_shared.allocation import compose
 from xpu_shared.cdi import render

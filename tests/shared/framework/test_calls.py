@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -14,6 +15,9 @@ from xpu_shared.cdi import file_name
 from xpu_shared.device import Allocation, CdiDevice, Device, DeviceNode, Health
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
 from xpu_wire.deviceplugin_v1beta1_pb2_grpc import DevicePluginStub
+
+if TYPE_CHECKING:
+    from xpu_wire.deviceplugin_v1beta1_pb2_grpc import DevicePluginAsyncStub
 
 KIND = "intel.cdi.k8s.io/demo"
 
@@ -37,7 +41,9 @@ class FullPlugin(DemoPlugin):
     started: list[Sequence[str]] = field(default_factory=list)
     error: Exception | None = None
 
-    def prefer(self, device_type: str, available: Sequence[str], must_include: Sequence[str], size: int) -> Sequence[str]:
+    def prefer(
+        self, device_type: str, available: Sequence[str], must_include: Sequence[str], size: int
+    ) -> Sequence[str]:
         if self.error:
             raise self.error
         return sorted(available)[:size] if self.chosen is None else self.chosen
@@ -54,12 +60,12 @@ class FullPlugin(DemoPlugin):
 
 
 @asynccontextmanager
-async def client(root: Path, plugin: DemoPlugin) -> AsyncIterator[tuple[Node, DevicePluginStub]]:
+async def client(root: Path, plugin: DemoPlugin) -> AsyncIterator[tuple[Node, "DevicePluginAsyncStub"]]:
     async with running(root, plugin) as running_node:
         await running_node.kubelet.wait_for_list(RESOURCE)
         path = running_node.kubelet.device_plugins / "demo.intel.com-unit.sock"
         async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
-            yield running_node, DevicePluginStub(channel)  # type: ignore[misc]  # its stub type is for checking only
+            yield running_node, DevicePluginStub(channel)
 
 
 def asked(*containers: Sequence[str]) -> pb.AllocateRequest:
@@ -150,7 +156,14 @@ async def test_a_preference_is_the_plugins_choice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("available", "size", "must_include"),
-    [(["a"], 0, []), (["a"], -3, []), (["a"], 2, []), (["a", "a"], 2, []), (["a"], 1, ["b"]), (["a", "b"], 1, ["a", "b"])],
+    [
+        (["a"], 0, []),
+        (["a"], -3, []),
+        (["a"], 2, []),
+        (["a", "a"], 2, []),
+        (["a"], 1, ["b"]),
+        (["a", "b"], 1, ["a", "b"]),
+    ],
 )
 async def test_an_impossible_preference_is_an_empty_answer(
     tmp_path: Path, available: list[str], size: int, must_include: list[str]

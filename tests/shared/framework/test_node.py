@@ -1,7 +1,6 @@
 """The framework against a simulated kubelet, over real sockets: start, lists, restarts, end."""
 
 import asyncio
-import os
 import tempfile
 import threading
 from pathlib import Path
@@ -65,14 +64,14 @@ async def test_a_change_reaches_every_stream_and_a_cancelled_one_costs_only_itse
         async with grpc.aio.insecure_channel(f"unix:{node.kubelet.device_plugins / SOCKET}") as channel:
             streams = [DevicePluginStub(channel).ListAndWatch(pb.Empty()) for _ in range(5)]
             for stream in streams:
-                assert len((await stream.read()).devices) == 2
+                assert len((await listed(stream)).devices) == 2
             streams[0].cancel()
 
             plugin.devices = {"unit": [unit("unit0"), unit("unit1", health=Health.UNHEALTHY)]}
             node.uevent()
 
             for stream in streams[1:]:
-                health = [device.health for device in (await asyncio.wait_for(stream.read(), 5)).devices]
+                health = [device.health for device in (await listed(stream)).devices]
                 assert health == ["Healthy", "Unhealthy"]
             await node.kubelet.wait_for_list(RESOURCE, lambda listed: (listed.allocatable, listed.capacity) == (1, 2))
 
@@ -352,6 +351,13 @@ async def test_at_the_end_our_sockets_are_gone_and_the_kubelet_has_seen_the_stre
         await kubelet.wait_for_list(RESOURCE, lambda listed: (listed.allocatable, listed.capacity) == (0, 2))
 
 
+async def listed(stream: "grpc.aio.UnaryStreamCall[pb.Empty, pb.ListAndWatchResponse]") -> pb.ListAndWatchResponse:
+    """The stream's next list."""
+    message = await asyncio.wait_for(stream.read(), 5)
+    assert isinstance(message, pb.ListAndWatchResponse)
+    return message
+
+
 async def registrar(root: Path, answer: object) -> grpc.aio.Server:
     """A kubelet that only takes registrations, and answers them as it is told."""
     from xpu_wire.deviceplugin_v1beta1_pb2_grpc import RegistrationServicer, add_RegistrationServicer_to_server
@@ -362,7 +368,7 @@ async def registrar(root: Path, answer: object) -> grpc.aio.Server:
             answer(request)
             return pb.Empty()
 
-    os.makedirs(root / "device-plugins", exist_ok=True)
+    (root / "device-plugins").mkdir(exist_ok=True)
     server = grpc.aio.server()
     add_RegistrationServicer_to_server(Registrar(), server)
     server.add_insecure_port(f"unix:{root / 'device-plugins/kubelet.sock'}")

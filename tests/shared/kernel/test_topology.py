@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from xpu_shared.kernel.topology import TopologyError, device_directory, numa_nodes, numa_nodes_of_files
 
 NULL = Path("/dev/null")  # character device 1:3 on every machine

@@ -24,9 +24,7 @@ GOOD = (
 
 
 def test_an_event_of_the_kernel() -> None:
-    assert parse(GOOD) == Uevent(
-        action="add", devpath="/devices/pci0000:00/0000:00:02.0/drm/card1", subsystem="drm"
-    )
+    assert parse(GOOD) == Uevent(action="add", devpath="/devices/pci0000:00/0000:00:02.0/drm/card1", subsystem="drm")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ FIRST = Identity(device=1, inode=2, changed=3)
 SAME_INODE_LATER = Identity(device=1, inode=2, changed=4)
 
 
-def cause(  # noqa: PLR0913 - the facts of one moment
+def cause(
     *,
     registered_with: Identity | None = FIRST,
     kubelet: Identity | None = FIRST,

@@ -3,6 +3,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from xpu_shared.policy.sharing import POLICIES, Policy, balanced, none, packed
 
 AVAILABLE = ["card2-1", "card0-3", "card10-0", "card2-0", "card0-1", "card10-1", "card0-0"]

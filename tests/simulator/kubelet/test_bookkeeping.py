@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xpu_simulator.kubelet.bookkeeping import AlreadyConnectedError, Bookkeeping
@@ -90,6 +90,7 @@ def test_kept_by_path_another_path_takes_over_when_one_ends() -> None:
     assert book.speaker(OLD.resource) is OLD
 
 
+@settings(deadline=None)
 @given(
     by_path=st.booleans(),
     steps=st.lists(
