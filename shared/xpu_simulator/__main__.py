@@ -27,18 +27,13 @@ A plugin's command may contain {{sysfs_root}}, {{dev_root}}, {{host_dev_root}}, 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        code = asyncio.run(run(_simulation(options), Report(sys.stdout, colour=wants_colour(sys.stdout))))
-        sys.stdout.flush()
+        return asyncio.run(run(_simulation(options), Report(sys.stdout, colour=wants_colour(sys.stdout))))
     except UsageError as error:
         print(f"xpu-simulator: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever read our lines has gone; Python must not try to write more at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:  # no room or no right to write the temporary directory
         print(f"xpu-simulator: {error}", file=sys.stderr)
         return 1
-    return code
 
 
 def _simulation(options: argparse.Namespace) -> Simulation:

@@ -26,8 +26,10 @@ IntelDriver = Literal["i915", "xe", "vfio-pci"]  # a card bound to vfio-pci has 
 DEFAULT_MODEL = "flex-170"
 PCI_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-LAST_MINOR = 4095
-RENDER_MINORS = 128  # the DRM subsystem numbers render nodes from here
+LAST_CARD = 127  # cards and render nodes share the minor numbers of one major number
+RENDER_MINORS = 128
+LAST_RENDER = 255
+LAST_BUS_NUMBER = 0xFFFF  # of a bus, device and function together
 
 
 def _from_hexadecimal(value: object) -> object:
@@ -53,8 +55,8 @@ def _name_text(name: str) -> str:
 
 
 def _render_number(value: object) -> object:
-    if value != "none" and not (type(value) is int and 0 <= value <= LAST_MINOR):
-        raise ValueError(f"expected a number from 0 to {LAST_MINOR}, or none")
+    if value != "none" and not (type(value) is int and RENDER_MINORS <= value <= LAST_RENDER):
+        raise ValueError(f"expected a number from {RENDER_MINORS} to {LAST_RENDER}, or none")
     return value
 
 
@@ -67,7 +69,8 @@ def _known_model(name: str) -> str:
 PciId = Annotated[int, BeforeValidator(_from_hexadecimal), Field(strict=True, ge=0, le=0xFFFF)]
 PciAddress = Annotated[str, BeforeValidator(_pci_address_text)]
 Name = Annotated[str, AfterValidator(_name_text)]
-Number = Annotated[int, Field(strict=True, ge=0, le=LAST_MINOR)]
+Card = Annotated[int, Field(strict=True, ge=0, le=LAST_CARD)]
+Number = Annotated[int, Field(strict=True, ge=0, le=4095)]
 
 
 def _model(data: dict[str, Any]) -> Model:
@@ -103,7 +106,7 @@ class Gpu(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    card: Number = 0
+    card: Card = 0
     name: Name = Field(default_factory=lambda data: f"gpu{data['card']}")  # what scenarios call it
     model: Annotated[str, AfterValidator(_known_model)] | None = None
     vendor: PciId = INTEL
@@ -124,10 +127,13 @@ class Gpu(BaseModel):
     mei: Annotated[list[Number], Field(max_length=2)] = Field(default_factory=_mei)  # numbers of its /dev/meiN
 
     @model_validator(mode="after")
-    def _known_driver(self) -> Self:
+    def _possible(self) -> Self:
         for driver in (self.driver, self.vf_driver):
             if self.vendor == INTEL and driver not in get_args(IntelDriver):
                 raise ValueError(f"driver {driver!r}: Intel's cards have {', '.join(get_args(IntelDriver))}")
+        if self.card + (self.vfs or 0) > LAST_CARD:
+            raise ValueError(f"card {self.card} with {self.vfs} virtual functions: card numbers end at {LAST_CARD}")
+        following_address(self.pci_address, self.vfs or 0)
         return self
 
     @property
@@ -155,11 +161,12 @@ class Gpu(BaseModel):
 
 
 def following_address(pci_address: str, distance: int) -> str:
-    """The PCI address `distance` functions further on the same bus."""
-    bus, _, device_and_function = pci_address.rpartition(":")
-    device, function = device_and_function.split(".")
-    number = int(device, 16) * 8 + int(function) + distance
-    return f"{bus}:{number // 8:02x}.{number % 8}"
+    """The PCI address `distance` functions further; virtual functions may be on the next bus."""
+    domain, bus, device, function = re.split("[:.]", pci_address)
+    number = (int(bus, 16) << 8 | int(device, 16) << 3 | int(function)) + distance
+    if number > LAST_BUS_NUMBER:
+        raise ValueError(f"there is no room for {distance} virtual functions behind {pci_address}")
+    return f"{domain}:{number >> 8:02x}:{number >> 3 & 0x1F:02x}.{number & 7}"
 
 
 class Node(BaseModel):

@@ -8,6 +8,7 @@ import os
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from xpu_simulator.kubelet import events as kubelet
@@ -102,6 +103,8 @@ class Report:
         try:
             print(text, file=self._out, flush=True)
         except BrokenPipeError:
+            with Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), self._out.fileno())  # Python flushes it once more at exit
             self.reader_gone()
 
 

@@ -45,7 +45,7 @@ async def run(simulation: Simulation, report: Report) -> int:
             scenario = simulation.scenario
             await _until_the_end(player.play(scenario) if scenario else _forever(), plugins, interruption, report)
     report.summary()
-    if scenario and interruption.done():
+    if interruption.done() and (scenario or interruption.result() == signal.SIGPIPE):
         return 128 + interruption.result()  # as shells tell which signal ended a program
     return 1 if report.failures else 0
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+PATIENCE = 0.1  # seconds for a listener that is behind: a socket queues ten datagrams, a card may cause more
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uevent:
@@ -40,11 +42,12 @@ class UeventSender:
 
 
 def _delivered(listener: Path, datagrams: Iterable[bytes]) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(PATIENCE)
         try:
             sender.connect(str(listener))
             for datagram in datagrams:
                 sender.send(datagram)
-        except OSError:  # nobody is bound to it, or its queue is full: the kernel loses events just so
+        except OSError:  # nobody is bound to it, or it does not read: the kernel loses events just so
             return False
     return True

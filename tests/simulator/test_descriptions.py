@@ -38,7 +38,10 @@ def test_a_file_comes_before_an_example_of_its_name(tmp_path: Path, monkeypatch:
         ("gpus: []\n\nspeed: fast", ":3: unknown key 'gpus.speed'".replace("gpus.", "")),
         ("gpus:\n  - model: flex-170\n  - modell: flex-170", ":3: unknown key 'gpus.1.modell'"),
         ("gpus:\n  - {}\n  - card: 0", ":1: the document: card 0 is that of gpus.0 and of gpus.1"),
-        ("gpus:\n  - render: nothing", ":2: gpus.0.render: expected a number from 0 to 4095, or none, found 'nothing'"),
+        (
+            "gpus:\n  - render: nothing",
+            ":2: gpus.0.render: expected a number from 128 to 255, or none, found 'nothing'",
+        ),
         ("gpus:\n  - card: one", ":2: gpus.0.card: a valid integer, found 'one'"),
         (
             "gpus:\n  - {card: 1,\n     pci_address: '17:00.0'}",

@@ -41,11 +41,12 @@ def test_virtual_functions_follow_on_the_bus() -> None:
     addresses = [function.pci_address for function in gpu.virtual_functions]
     assert addresses[0] == "0000:4d:00.1"
     assert addresses[6:] == ["0000:4d:00.7", "0000:4d:01.0"]
+    assert Gpu(pci_address="0000:4d:1f.7", vfs=1).virtual_functions[0].pci_address == "0000:4e:00.0"
 
 
 @settings(deadline=None)
 @given(
-    count=st.integers(0, 200), model=st.sampled_from([name for name, model in MODELS.items() if not model.integrated])
+    count=st.integers(0, 128), model=st.sampled_from([name for name, model in MODELS.items() if not model.integrated])
 )
 def test_any_number_of_cards_of_a_model_gets_along(count: int, model: str) -> None:
     node = Node.model_validate({"gpus": [{"model": model} for _ in range(count)]})
@@ -80,9 +81,14 @@ def test_a_gpu_is_found_by_its_name() -> None:
         ({"name": "a/b"}, "name"),
         ({"name": ""}, "name"),
         ({"card": -1}, "card"),
+        ({"card": 128}, "less than or equal to 127"),
+        ({"card": 120, "vfs": 8}, "card 120 with 8 virtual functions: card numbers end at 127"),
+        ({"pci_address": "0000:ff:1f.7", "vfs": 1}, "no room for 1 virtual functions behind 0000:ff:1f.7"),
         ({"card": "0"}, "card"),
         ({"card": True}, "card"),
-        ({"render": "nothing"}, "render"),
+        ({"render": "nothing"}, "expected a number from 128 to 255, or none"),
+        ({"render": 127}, "expected a number from 128 to 255, or none"),
+        ({"render": True}, "expected a number from 128 to 255, or none"),
         ({"pci_address": "17:00.0"}, "pci_address"),
         ({"pci_address": "0000:17:00.8"}, "pci_address"),
         ({"pci_address": "0000:17:20.0"}, "pci_address"),

@@ -215,7 +215,7 @@ def test_a_reader_who_goes_away_ends_it_cleanly(directory: Path) -> None:
     assert simulator.process.stdout
     simulator.process.stdout.close()
 
-    assert simulator.process.wait(timeout=20) == 1
+    assert simulator.process.wait(timeout=20) == 128 + signal.SIGPIPE
     assert simulator.process.stderr
     assert simulator.process.stderr.read() == ""
     simulator.process.stderr.close()

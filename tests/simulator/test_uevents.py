@@ -1,4 +1,5 @@
 import socket
+import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -74,6 +75,18 @@ def test_listeners_that_are_not_there_are_named(tmp_path: Path, listener: socket
     assert sender.send(uevents(Gpu(), "add")) == (tmp_path / "nobody",)
 
 
-def test_a_full_queue_loses_events_and_blocks_nobody(tmp_path: Path, listener: socket.socket) -> None:
+def test_a_listener_that_does_not_read_loses_events(tmp_path: Path, listener: socket.socket) -> None:
     sender = UeventSender(tmp_path / "uevents")
     assert sender.send(uevents(Gpu(), "add") * 1000) == (tmp_path / "uevents",)
+
+
+def test_a_listener_that_is_a_little_behind_gets_every_event(tmp_path: Path, listener: socket.socket) -> None:
+    listener.setblocking(True)
+    received: list[bytes] = []
+    reading = threading.Thread(target=lambda: received.extend(listener.recv(8192) for _ in range(500)))
+    reading.start()
+
+    assert UeventSender(tmp_path / "uevents").send(uevents(Gpu(), "add") * 100) == ()
+
+    reading.join(timeout=5)
+    assert len(received) == 500

@@ -3,11 +3,10 @@
 import sys
 from collections.abc import Sequence
 
-from xpu_shared.program.flags import HelpRequested, UsageError
-from xpu_shared.program.settings import load
-
 from xpu_plugins.gpu.plugin import GpuPlugin
 from xpu_plugins.gpu.settings import GpuSettings, below_prefix
+from xpu_shared.program.flags import HelpRequested, UsageError
+from xpu_shared.program.settings import load
 
 PROGRAM = "xpu-gpu-plugin"
 DESCRIPTION = "Offers the Intel GPUs of this node to Kubernetes: a device plugin for the kubelet."

@@ -3,16 +3,15 @@
 A container gets the links of its own cards (`single`), the whole directory (`all`) or nothing (`none`).
 """
 
-# ruff: noqa: PTH112, PTH114, PTH116, PTH208 - the functions of os for paths that are text
+# ruff: noqa: PTH112, PTH114, PTH116 - the functions of os for paths that are text
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from xpu_shared.device import Mount, Problem
-
 from xpu_plugins.gpu.card import pci_address, problem
 from xpu_plugins.gpu.device_files import CONTAINER_DRI
+from xpu_shared.device import Mount, Problem
 
 
 class ByPath:

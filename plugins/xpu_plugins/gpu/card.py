@@ -4,7 +4,7 @@ A card is the path of its entry in class/drm, as text, because Path objects woul
 Whatever is wrong with a card costs that card only.
 """
 
-# ruff: noqa: PTH115, PTH119, PTH208 - the functions of os for paths that are text
+# ruff: noqa: PTH115, PTH119 - the functions of os for paths that are text
 
 import errno
 import os

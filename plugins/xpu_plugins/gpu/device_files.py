@@ -8,10 +8,9 @@ import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from xpu_plugins.gpu.card import RejectedCardError
 from xpu_shared.device import DeviceNode, Problem
 from xpu_shared.kernel.sysfs import list_names
-
-from xpu_plugins.gpu.card import RejectedCardError
 
 CONTAINER_DRI = "/dev/dri"
 NAME = re.compile(r"(?:card|renderD)[0-9]+")  # old kernels also have controlD64, which no container needs

@@ -5,12 +5,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from xpu_plugins.gpu.plugin import GpuPlugin
+from xpu_plugins.gpu.settings import GpuSettings
 from xpu_shared.acceptance import accept
 from xpu_shared.device import Device, ScanResult
 from xpu_shared.kubelet.messages import list_message
-
-from xpu_plugins.gpu.plugin import GpuPlugin
-from xpu_plugins.gpu.settings import GpuSettings
 
 MOST_FILES = 6  # shown of a device; a monitoring device has those of all cards
 

@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from xpu_plugins.gpu.card import problem
 from xpu_shared.device import Device, DeviceNode, Problem
 from xpu_shared.kernel.sysfs import list_names
-
-from xpu_plugins.gpu.card import problem
 
 ID = "all"
 MEI = re.compile(r"mei[0-9]+")

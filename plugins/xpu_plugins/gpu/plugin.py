@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from xpu_shared.device import ScanResult
-from xpu_shared.policy.sharing import POLICIES
-
 from xpu_plugins.gpu.scan import CDI_KIND, scan
 from xpu_plugins.gpu.settings import GpuSettings
+from xpu_shared.device import ScanResult
+from xpu_shared.policy.sharing import POLICIES
 
 
 class GpuPlugin:

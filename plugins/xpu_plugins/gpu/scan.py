@@ -4,16 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xpu_shared.device import CdiDevice, Device, DeviceNode, Mount, Problem, ScanResult
-from xpu_shared.kernel.sysfs import MalformedAttributeError
-from xpu_shared.kernel.topology import TopologyError, numa_nodes
-
 from xpu_plugins.gpu import card as cards
 from xpu_plugins.gpu.by_path import ByPath
 from xpu_plugins.gpu.card import RejectedCardError
 from xpu_plugins.gpu.device_files import device_files, device_nodes
 from xpu_plugins.gpu.monitoring import mei_nodes, monitoring_device
 from xpu_plugins.gpu.settings import GpuSettings
+from xpu_shared.device import CdiDevice, Device, DeviceNode, Mount, Problem, ScanResult
+from xpu_shared.kernel.sysfs import MalformedAttributeError
+from xpu_shared.kernel.topology import TopologyError, numa_nodes
 
 CDI_KIND = "intel.cdi.k8s.io/gpu"
 

@@ -84,6 +84,7 @@ class ResourceServer:
             kubelet = identity(self._directory.kubelet)
             if kubelet != known:  # another kubelet: it knows nothing of our earlier streams
                 known, backoff, earliest = kubelet, Backoff(self._now()), self._now()
+                cause = Cause.KUBELET_RESTART if cause is not Cause.START else cause
             try:
                 endpoint = await self._bound()
                 if endpoint.streams.open and self._now() >= earliest:

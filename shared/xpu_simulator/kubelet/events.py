@@ -129,5 +129,5 @@ def _resolve(waiter: asyncio.Future[None], predicate: Callable[[], bool]) -> Non
     try:
         if predicate():
             waiter.set_result(None)
-    except Exception as error:  # whatever the waiting side's own function raises is for that side
+    except Exception as error:  # noqa: BLE001 - whatever the waiting side's own function raises is for that side
         waiter.set_exception(error)

@@ -1,12 +1,13 @@
 """What an administrator may choose, by flags and by file."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from xpu_plugins.gpu.settings import GpuSettings, below_prefix
 from xpu_shared.program.flags import UsageError
-from xpu_shared.program.settings import Loaded, load
+from xpu_shared.program.settings import Loaded, PluginSettings, load
 
 
 def loaded(*arguments: str) -> Loaded[GpuSettings]:
@@ -60,6 +61,14 @@ def test_a_bad_value_names_flag_value_and_what_is_allowed(flag: str, text: str, 
 def test_what_is_not_there_yet_is_an_unknown_flag(flag: str) -> None:
     with pytest.raises(UsageError, match="unknown flag"):
         loaded(f"-{flag}")
+
+
+def test_the_page_for_operators_has_every_flag() -> None:
+    page = (Path(__file__).parents[3] / "docs/gpu.md").read_text()
+    common = {field.name for field in fields(PluginSettings)}
+    own = [field.name.replace("_", "-") for field in fields(GpuSettings) if field.name not in common]
+
+    assert [flag for flag in own if f"`--{flag}" not in page] == []
 
 
 class TestPciIds:
