@@ -5,7 +5,7 @@ in sysfs and /dev, `tree.py` writes it.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -70,6 +70,7 @@ PciId = Annotated[int, BeforeValidator(_from_hexadecimal), Field(strict=True, ge
 PciAddress = Annotated[str, BeforeValidator(_pci_address_text)]
 Name = Annotated[str, AfterValidator(_name_text)]
 Card = Annotated[int, Field(strict=True, ge=0, le=LAST_CARD)]
+VirtualFunctions = Annotated[int, Field(strict=True, ge=0, le=63)]  # how many are enabled
 Number = Annotated[int, Field(strict=True, ge=0, le=4095)]
 
 
@@ -118,9 +119,7 @@ class Gpu(BaseModel):
     numa_node: Annotated[int, Field(strict=True, ge=-1, le=1023)] = -1  # -1: the platform names none
     pci_address: PciAddress = Field(default_factory=_pci_address)
     bridges: list[PciAddress] = Field(default_factory=_bridges)  # from the root port down
-    vfs: Annotated[int, Field(strict=True, ge=0, le=63)] | None = (
-        None  # enabled SR-IOV virtual functions; None: it has no SR-IOV
-    )
+    vfs: VirtualFunctions | None = None  # None: it has no SR-IOV
     vf_driver: Name = Field(default_factory=lambda data: data["driver"])  # with vfio-pci they have no cards
     tiles: Annotated[int, Field(strict=True, ge=1, le=8)] = Field(default_factory=lambda data: _model(data).tiles)
     by_path: StrictBool = True
@@ -146,7 +145,6 @@ class Gpu(BaseModel):
         return tuple(
             Gpu(
                 card=self.card + number,
-                name=f"{self.name}-vf{number}",
                 vendor=self.vendor,
                 pci_id=self.pci_id,
                 driver=self.vf_driver,
@@ -192,14 +190,22 @@ class Node(BaseModel):
 
     @model_validator(mode="after")
     def _no_duplicates(self) -> Self:
-        _refuse_duplicates("card", self.gpus, lambda gpu: [gpu.card] if gpu.has_card else [])
-        _refuse_duplicates(
-            "render", self.gpus, lambda gpu: [gpu.render] if gpu.has_card and gpu.render != "none" else []
-        )
-        _refuse_duplicates("pci_address", self.gpus, lambda gpu: [gpu.pci_address])
-        _refuse_duplicates("mei", self.gpus, lambda gpu: gpu.mei)
-        _refuse_duplicates("name", self.gpus, lambda gpu: [gpu.name])
+        functions = dict(self._functions())
+        cards = {place: gpu for place, gpu in functions.items() if gpu.has_card}
+        _refuse_duplicates("card", cards, lambda gpu: [gpu.card])
+        _refuse_duplicates("render", cards, lambda gpu: [] if gpu.render == "none" else [gpu.render])
+        _refuse_duplicates("mei", cards, lambda gpu: gpu.mei)
+        _refuse_duplicates("pci_address", functions, lambda gpu: [gpu.pci_address])
+        named = {f"gpus.{number}": gpu for number, gpu in enumerate(self.gpus)}
+        _refuse_duplicates("name", named, lambda gpu: [gpu.name])
         return self
+
+    def _functions(self) -> Iterator[tuple[str, Gpu]]:
+        """Every card and virtual function with its place in the description."""
+        for place, gpu in enumerate(self.gpus):
+            yield f"gpus.{place}", gpu
+            for number, function in enumerate(gpu.virtual_functions, start=1):
+                yield f"virtual function {number} of gpus.{place}", function
 
     def gpu(self, name: str) -> Gpu:
         """The card of that name; KeyError with the names there are."""
@@ -217,13 +223,11 @@ def _last_card(entry: object, free: int) -> int:
     return card + vfs if isinstance(card, int) and isinstance(vfs, int) else free
 
 
-def _refuse_duplicates(key: str, gpus: Iterable[Gpu], values: Callable[[Gpu], Iterable[object]]) -> None:
-    """What only one card or virtual function can have."""
+def _refuse_duplicates(key: str, gpus: Mapping[str, Gpu], values: Callable[[Gpu], Iterable[object]]) -> None:
+    """For what only one of `gpus`, by place, can have."""
     owners: dict[object, str] = {}
-    for place, gpu in enumerate(gpus):
-        for number, function in enumerate((gpu, *gpu.virtual_functions)):
-            owner = f"virtual function {number} of gpus.{place}" if number else f"gpus.{place}"
-            for value in values(function):
-                if value in owners:
-                    raise ValueError(f"{key} {value} is that of {owners[value]} and of {owner}")
-                owners[value] = owner
+    for place, gpu in gpus.items():
+        for value in values(gpu):
+            if value in owners:
+                raise ValueError(f"{key} {value} is that of {owners[value]} and of {place}")
+            owners[value] = place

@@ -36,6 +36,10 @@ def test_cards_are_numbered_in_order_and_virtual_functions_count() -> None:
     assert [gpu.card for gpu in node.gpus] == [0, 1, 4, 9, 10]
 
 
+def test_a_long_name_leaves_room_for_virtual_functions() -> None:
+    assert Node.model_validate({"gpus": [{"name": "x" * 63, "vfs": 2}]}).gpus[0].name == "x" * 63
+
+
 def test_virtual_functions_follow_on_the_bus() -> None:
     gpu = Gpu(pci_address="0000:4d:00.0", vfs=8)
     addresses = [function.pci_address for function in gpu.virtual_functions]

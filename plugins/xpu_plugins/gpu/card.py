@@ -104,11 +104,13 @@ def check_virtual_functions(card: str, problems: list[Problem]) -> None:
         raise RejectedCardError(f"it has {enabled} virtual functions, which are offered instead", expected=True)
 
 
-def driver(card: str, problems: list[Problem]) -> str:
-    """The card's kernel driver. A card without the link is taken for i915: only simulated trees have such.
+def driver(card: str, problems: list[Problem], last: str | None = None) -> str:
+    """The card's kernel driver. A card that never had the link is taken for i915: only simulated trees have such.
 
+    Args:
+        last: the driver it had at the last scan. The kernel takes the link away before the card when it unbinds it.
     Raises:
-        RejectedCardError: the driver is not one of Intel's GPU drivers.
+        RejectedCardError: the driver is not one of Intel's GPU drivers, or has just let go of the card.
         OSError: the link cannot be read.
     """
     link = f"{card}/device/driver"
@@ -117,6 +119,8 @@ def driver(card: str, problems: list[Problem]) -> str:
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.EINVAL):  # absent, or no link
             raise
+        if last is not None:
+            raise RejectedCardError(f"its driver {last} has let go of it") from None
         problems.append(problem(card, f"taken for i915: there is no link {link}"))
         return "i915"
     if name not in DRIVERS:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from xpu_plugins.gpu.card import DRIVERS
 from xpu_plugins.gpu.scan import CDI_KIND, scan
 from xpu_plugins.gpu.settings import GpuSettings
 from xpu_shared.device import ScanResult
@@ -17,6 +18,7 @@ class GpuPlugin:
     def __init__(self, settings: GpuSettings) -> None:
         self._settings = settings
         self._policy = POLICIES[settings.allocation_policy]
+        self._drivers: dict[str, str] = {}  # by card; written by scans, of which there is one at a time
 
     @property
     def watched_directories(self) -> Sequence[Path]:
@@ -24,7 +26,12 @@ class GpuPlugin:
         return (dri, dri / "by-path")
 
     def scan(self) -> ScanResult:
-        return scan(self._settings)
+        result = scan(self._settings, self._drivers)
+        offered = {
+            device.cdi.name: type_ for type_ in DRIVERS for device in result.devices.get(type_, ()) if device.cdi
+        }
+        self._drivers = {**self._drivers, **offered}
+        return result
 
     def prefer(
         self, device_type: str, available: Sequence[str], must_include: Sequence[str], size: int

@@ -1,6 +1,6 @@
 """Sysfs and /dev to the devices of a node's GPUs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +29,14 @@ class Gpu:
     mei_nodes: tuple[DeviceNode, ...]  # for monitoring only
 
 
-def scan(settings: GpuSettings) -> ScanResult:
-    """List the GPUs below the roots that the settings name; OSError when class/drm cannot be listed."""
+def scan(settings: GpuSettings, last_drivers: Mapping[str, str] | None = None) -> ScanResult:
+    """List the GPUs below the roots that the settings name; OSError when class/drm cannot be listed.
+
+    Args:
+        last_drivers: the driver of each card at the last scan, by its name.
+    """
     problems: list[Problem] = []
-    gpus = _gpus(settings, problems)
+    gpus = _gpus(settings, last_drivers or {}, problems)
     devices: dict[str, list[Device]] = {}
     for gpu in gpus:
         devices.setdefault(gpu.driver, []).extend(_ids(gpu, settings.shared_dev_num))
@@ -41,12 +45,12 @@ def scan(settings: GpuSettings) -> ScanResult:
     return ScanResult(devices=devices, problems=tuple(problems))
 
 
-def _gpus(settings: GpuSettings, problems: list[Problem]) -> list[Gpu]:
+def _gpus(settings: GpuSettings, last_drivers: Mapping[str, str], problems: list[Problem]) -> list[Gpu]:
     by_path = ByPath(settings.bypath, settings.dev_root, settings.host_dev_root, problems)
     gpus = []
     for name in cards.card_names(settings.sysfs_root):
         try:
-            gpus.append(_gpu(name, settings, by_path, problems))
+            gpus.append(_gpu(name, settings, by_path, problems, last_driver=last_drivers.get(name)))
         except RejectedCardError as error:
             problems.append(Problem(subject=name, text=str(error), rejected=True, expected=error.expected))
         except (OSError, MalformedAttributeError) as error:
@@ -54,12 +58,12 @@ def _gpus(settings: GpuSettings, problems: list[Problem]) -> list[Gpu]:
     return gpus
 
 
-def _gpu(name: str, settings: GpuSettings, by_path: ByPath, problems: list[Problem]) -> Gpu:
+def _gpu(name: str, settings: GpuSettings, by_path: ByPath, problems: list[Problem], *, last_driver: str | None) -> Gpu:
     card = f"{settings.sysfs_root}/class/drm/{name}"
     cards.check_vendor(card)
     cards.check_lists(card, settings.allow_ids, settings.deny_ids, problems)
     cards.check_virtual_functions(card, problems)
-    driver = cards.driver(card, problems)
+    driver = cards.driver(card, problems, last_driver)
     files = device_files(card, settings.dev_root, problems, simulated=settings.dev_root != Path("/dev"))
     return Gpu(
         name=name,

@@ -99,3 +99,16 @@ async def test_by_path_links_that_come_late_are_found_without_an_event(tmp_path:
 
         tree.add_by_path_links(late)
         assert await asyncio.to_thread(linked.wait, 10)
+
+
+def test_a_card_whose_driver_lets_go_of_it_is_not_taken_for_one_of_another_driver(gpus: HandmadeGpus) -> None:
+    """The kernel removes the driver's link before the card: a scan may come in between."""
+    device = gpus.card("card0", driver="xe")
+    plugin = GpuPlugin(gpus.settings())
+    assert list(plugin.scan().devices) == ["xe"]
+
+    (device / "driver").unlink()
+    result = plugin.scan()
+
+    assert not result.devices
+    assert [problem.text for problem in result.problems if problem.rejected] == ["its driver xe has let go of it"]
