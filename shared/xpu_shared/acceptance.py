@@ -3,6 +3,7 @@
 One bad device costs only itself, one bad device type only its own devices; each is told as a problem.
 """
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -34,21 +35,28 @@ def resource_name_violation(name: str) -> str | None:
     return None
 
 
-def endpoint_name(namespace: str, device_type: str, number: int = 0) -> str:
-    """The socket's file name; `number` counts up when the kubelet no longer takes the plain one."""
-    return f"{namespace}-{device_type}{f'-{number}' if number else ''}.sock"
+def endpoint_name(namespace: str, device_type: str, *, instance: str = "", number: int = 0) -> str:
+    """The socket's file name.
+
+    Args:
+        instance: tells apart several instances of a plugin that run at once.
+        number: counts up when the kubelet no longer takes the plain name.
+    """
+    parts = (f"{namespace}-{device_type}", instance, str(number) if number else "")
+    return "-".join(part for part in parts if part) + ".sock"
 
 
-def accept(namespace: str, result: ScanResult, sockets: Path) -> ScanResult:
+def accept(namespace: str, result: ScanResult, sockets: Sequence[Path], *, instance: str = "") -> ScanResult:
     """The part of a scan that may be advertised, with a problem for each part that may not.
 
     Args:
-        sockets: the kubelet's socket directory, because the length of a socket's path is limited.
+        sockets: the directories our sockets are put in, because the length of a socket's path is limited.
+        instance: part of the sockets' names.
     """
     devices: dict[str, Sequence[Device]] = {}
     problems = list(result.problems)
     for device_type in sorted(result.devices):
-        violation = type_violation(namespace, device_type, sockets)
+        violation = type_violation(namespace, device_type, sockets, instance=instance)
         if violation is not None:
             problems.append(Problem(subject=f"{namespace}/{device_type}", text=violation, rejected=True))
             continue
@@ -56,15 +64,16 @@ def accept(namespace: str, result: ScanResult, sockets: Path) -> ScanResult:
     return ScanResult(devices=devices, problems=tuple(problems))
 
 
-def type_violation(namespace: str, device_type: str, sockets: Path) -> str | None:
+def type_violation(namespace: str, device_type: str, sockets: Sequence[Path], *, instance: str = "") -> str | None:
     """Why a device type cannot be served, None when it can."""
     violation = resource_name_violation(f"{namespace}/{device_type}")
     if violation is not None:
         return violation
-    path = str(sockets / endpoint_name(namespace, device_type))
-    length = len(path.encode())
-    if length > LONGEST_SOCKET_PATH:
-        return f"socket path {path} has {length} bytes, at most {LONGEST_SOCKET_PATH} are possible"
+    for directory in sockets:
+        path = directory / endpoint_name(namespace, device_type, instance=instance)
+        length = len(os.fsencode(path))
+        if length > LONGEST_SOCKET_PATH:
+            return f"socket path {path} has {length} bytes, at most {LONGEST_SOCKET_PATH} are possible"
     return None
 
 

@@ -142,15 +142,21 @@ class CdiDirectory:
             temporary.unlink(missing_ok=True)
             raise
 
-    def collect(self, found: Iterable[CdiDevice], *, retention: float, now: float) -> list[Path]:
+    def collect(
+        self, found: Iterable[CdiDevice], *, retention: float, now: float, held: Iterable[CdiDevice] = ()
+    ) -> list[Path]:
         """Remove files of our kinds whose device has not been found for `retention` seconds; returns them.
 
         A file counts as ours when its name and its content both say so.
 
+        Args:
+            now: monotonic seconds.
+            held: devices that some container still holds: their files stay.
         Raises:
             CdiError: the directory or a file in it cannot be dealt with.
         """
         wanted = {file_name(device.kind, device.name) for device in found}
+        kept = {self._directory / file_name(device.kind, device.name) for device in held}
         prefixes = tuple(f"{kind.replace('/', '-')}-" for kind in self._kinds)
         try:
             names = [entry.name for entry in os.scandir(self._directory) if entry.name.startswith(prefixes)]
@@ -160,7 +166,8 @@ class CdiDirectory:
             raise CdiError(f"CDI directory {self._directory}: {error.strerror or error}") from error
         orphans = [self._directory / name for name in names if name not in wanted]
         self._missing_since = {path: self._missing_since.get(path, now) for path in orphans}
-        return [path for path, since in self._missing_since.items() if now - since >= retention and self._remove(path)]
+        expired = [path for path, since in self._missing_since.items() if now - since >= retention and path not in kept]
+        return [path for path in expired if self._remove(path)]
 
     def _remove(self, path: Path) -> bool:
         try:

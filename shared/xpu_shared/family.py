@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 
 from xpu_shared.acceptance import accept
@@ -12,8 +12,9 @@ from xpu_shared.device import CdiDevice, Problem, ScanResult
 from xpu_shared.inventory import Inventory, Snapshot, merge
 from xpu_shared.kubelet.directory import SocketDirectory
 from xpu_shared.kubelet.messages import LARGEST_LIST, list_message
+from xpu_shared.kubelet.pod_resources import PodResources
 from xpu_shared.kubelet.registration import Timings
-from xpu_shared.kubelet.resource_server import ResourceServer
+from xpu_shared.kubelet.servers import Server, ServerType
 from xpu_shared.kubelet.servicer import Servicer
 from xpu_shared.kubelet.streams import Streams
 from xpu_shared.plugin import OwnsCdiKinds, Plugin
@@ -33,27 +34,39 @@ class Family:
         self,
         plugin: Plugin,
         settings: PluginSettings,
-        directory: SocketDirectory,
+        places: Sequence[tuple[SocketDirectory, ServerType]],
         *,
+        pod_resources: PodResources,
         timings: Timings,
     ) -> None:
         self.plugin = plugin
         self.inventory = Inventory()
         self.scans = ScanCounters()
         self.resources: dict[str, ResourceCounters] = {}  # by device type
-        self.servers: dict[str, ResourceServer] = {}
+        self.servers: dict[str, list[Server]] = {}  # by device type, one for each way of registration
         self._settings = settings
-        self._directory = directory
+        self._places = places
+        self._pod_resources = pod_resources
         self._timings = timings
         self._cdi = CdiDirectory(settings.cdi_dir, plugin.cdi_kinds if isinstance(plugin, OwnsCdiKinds) else ())
         self._scanner = Scanner(plugin.namespace, self._scan, interval=settings.rescan_interval, counters=self.scans)
         self._problems = Changes()
         self._tasks: asyncio.TaskGroup | None = None
+        pod_resources.listen(self._holders_changed)
 
     @property
     def ready(self) -> bool:
         """Scanned, and every resource is registered and listened to."""
-        return self.scans.last_success > 0 and all(server.ready for server in self.servers.values())
+        return self.scans.last_success > 0 and not self.unregistered
+
+    @property
+    def unregistered(self) -> list[str]:
+        """The resources that no kubelet listens to; asked from other threads too."""
+        return [
+            f"{self.plugin.namespace}/{device_type}"
+            for device_type, servers in tuple(self.servers.items())
+            if not any(server.ready for server in servers)
+        ]
 
     def event(self) -> None:
         """Something happened that is a reason to scan."""
@@ -67,7 +80,12 @@ class Family:
 
     def _scan(self) -> ScanResult:
         """Everything of a scan that may block; runs in a thread of its own."""
-        result = accept(self.plugin.namespace, self.plugin.scan(), self._directory.path)
+        result = accept(
+            self.plugin.namespace,
+            self.plugin.scan(),
+            self._settings.socket_directories,
+            instance=self._settings.instance,
+        )
         return replace(result, problems=(*result.problems, *self._write_cdi_files(result)))
 
     def _write_cdi_files(self, result: ScanResult) -> list[Problem]:
@@ -79,7 +97,13 @@ class Family:
 
     def _collect(self, found: list[CdiDevice]) -> None:
         retention = self._settings.lost_device_retention
-        for path in self._cdi.collect(found, retention=retention, now=time.monotonic()):
+        held = [
+            device.cdi
+            for device_type in self.inventory.device_types
+            for id_ in self._held(device_type)
+            if (device := self.inventory.snapshot(device_type).devices.get(id_)) and device.cdi
+        ]
+        for path in self._cdi.collect(found, retention=retention, now=time.monotonic(), held=held):
             log.info("removed the CDI file of a device that is gone", file=path)
 
     def _cdi_problem(self, step: Callable[[], None], subject: str) -> list[Problem]:
@@ -97,17 +121,30 @@ class Family:
         for device_type in dict.fromkeys((*self.inventory.device_types, *result.devices)):
             found = result.devices.get(device_type, ())
             previous = self.inventory.snapshot(device_type)
-            snapshot = merge(previous, found, retention=retention, now=asyncio.get_running_loop().time())
+            now, held = asyncio.get_running_loop().time(), self._held(device_type)
+            snapshot = merge(previous, found, retention=retention, now=now, held=held)
             problem = self._too_large(device_type, snapshot, previous)
             if problem is not None:
                 problems.append(problem)
                 continue
             self.inventory.publish(device_type, snapshot)
             self._log_changes(device_type, previous, snapshot)
-            if device_type not in self.servers:
+            if device_type not in self.servers and snapshot.devices:
                 self._serve(device_type)
         self._report(problems)
-        return self.inventory.next_expiry(retention)
+        return self.inventory.next_expiry(retention, self._held)
+
+    def _held(self, device_type: str) -> frozenset[str]:
+        """The ids of the type that containers hold, as far as the kubelet has told."""
+        return self._pod_resources.held(f"{self.plugin.namespace}/{device_type}")
+
+    def _holders_changed(self) -> None:
+        """A tombstone may no longer be needed, or one is needed for a device that this process never saw."""
+        for device_type in self.inventory.device_types:
+            snapshot = self.inventory.snapshot(device_type)
+            if snapshot.gone_since or not self._held(device_type) <= snapshot.devices.keys():
+                self.event()
+                return
 
     def _too_large(self, device_type: str, snapshot: Snapshot, previous: Snapshot) -> Problem | None:
         """Kubelets drop a stream whose message is too large, and with it every device of the resource."""
@@ -127,6 +164,7 @@ class Family:
         return self.resources.setdefault(device_type, ResourceCounters())
 
     def _serve(self, device_type: str) -> None:
+        """Start what tells the kubelet of a type that was seen for the first time."""
         counters = self._counters(device_type)
 
         def servicer(streams: Streams) -> Servicer:
@@ -139,17 +177,21 @@ class Family:
                 streams=streams,
             )
 
-        server = ResourceServer(
-            self.plugin,
-            device_type,
-            directory=self._directory,
-            servicer=servicer,
-            counters=counters,
-            timings=self._timings,
-        )
-        self.servers[device_type] = server
+        self.servers[device_type] = [
+            server_type(
+                self.plugin,
+                device_type,
+                directory=directory,
+                servicer=servicer,
+                counters=counters,
+                timings=self._timings,
+                instance=self._settings.instance,
+            )
+            for directory, server_type in self._places
+        ]
         if self._tasks is not None:
-            self._tasks.create_task(supervised(f"server of {server.resource}", server.run))
+            for server in self.servers[device_type]:
+                self._tasks.create_task(supervised(f"server of {server.resource}", server.run))
 
     def _log_changes(self, device_type: str, previous: Snapshot, snapshot: Snapshot) -> None:
         """One line per change of state of a resource, with the devices that changed."""

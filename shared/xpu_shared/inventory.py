@@ -5,7 +5,7 @@ something changed and looks for itself. A vanished device stays listed as Unheal
 kubelet reports an id that simply disappears as healthy.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -23,20 +23,30 @@ class Snapshot:
     gone_since: Mapping[str, float] = field(default_factory=dict)  # id of each tombstone -> monotonic seconds
 
 
-def merge(previous: Snapshot, found: Sequence[Device], *, retention: float, now: float) -> Snapshot:
+def merge(
+    previous: Snapshot,
+    found: Sequence[Device],
+    *,
+    retention: float,
+    now: float,
+    held: Collection[str] = (),
+) -> Snapshot:
     """The snapshot after a scan that found these devices.
 
     Args:
         found: devices with distinct ids.
         retention: seconds that a vanished device stays listed.
         now: monotonic seconds.
+        held: ids that containers hold. They stay listed as long as they are held, also when this process never saw
+            the device: it may have gone while no plugin ran.
     """
     devices = {device.id: device for device in found}
     gone_since = {}
-    for id_, device in previous.devices.items():
+    for id_ in {*previous.devices, *held} - devices.keys():
         since = previous.gone_since.get(id_, now)
-        if id_ not in devices and now - since < retention:
-            devices[id_] = replace(device, health=Health.UNHEALTHY, reason=GONE)
+        if now - since < retention or id_ in held:
+            last_known = previous.devices.get(id_, Device(id=id_))
+            devices[id_] = replace(last_known, health=Health.UNHEALTHY, reason=GONE)
             gone_since[id_] = since
     devices = dict(sorted(devices.items()))
     version = previous.version + (_told(devices) != _told(previous.devices) or previous.version == 0)
@@ -79,9 +89,14 @@ class Inventory:
         finally:
             listeners.discard(listener)
 
-    def next_expiry(self, retention: float) -> float | None:
-        """When the oldest tombstone runs out, in monotonic seconds; None when there is none."""
-        return min(
-            (since + retention for snapshot in self._snapshots.values() for since in snapshot.gone_since.values()),
-            default=None,
-        )
+    def next_expiry(self, retention: float, held: Callable[[str], Collection[str]] = lambda _: ()) -> float | None:
+        """When the next tombstone runs out, in monotonic seconds; None when none will by itself.
+
+        Args:
+            held: the ids of a device type that containers hold, whose tombstones do not run out.
+        """
+        times = []
+        for device_type, snapshot in self._snapshots.items():
+            lasting = set(held(device_type)) if snapshot.gone_since else set()
+            times += [since + retention for id_, since in snapshot.gone_since.items() if id_ not in lasting]
+        return min(times, default=None)

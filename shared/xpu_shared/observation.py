@@ -42,12 +42,7 @@ def alive(loop: asyncio.AbstractEventLoop) -> tuple[bool, str]:
 def readiness(families: Sequence[Family]) -> tuple[bool, str]:
     """Ready: every plugin has scanned, and the kubelet listens to every resource."""
     waiting = [f"{family.plugin.namespace} has not scanned yet" for family in families if not family.scans.last_success]
-    waiting += [
-        f"{server.resource} is not registered with the kubelet"
-        for family in families
-        for server in tuple(family.servers.values())
-        if not server.ready
-    ]
+    waiting += [f"the kubelet does not listen to {resource}" for family in families for resource in family.unregistered]
     return not waiting, "; ".join(waiting) or "ok"
 
 

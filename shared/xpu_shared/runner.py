@@ -10,7 +10,8 @@ from xpu_shared.counters import EventCounters
 from xpu_shared.family import Family, supervised
 from xpu_shared.kernel.uevents import listen_on_socket, listen_to_kernel
 from xpu_shared.kernel.watching import DirectoryWatcher
-from xpu_shared.kubelet.directory import SocketDirectory
+from xpu_shared.kubelet import servers as kubelet
+from xpu_shared.kubelet.pod_resources import PodResources
 from xpu_shared.kubelet.registration import Timings
 from xpu_shared.plugin import Plugin, WatchesDirectories
 from xpu_shared.program import logs
@@ -59,21 +60,30 @@ class Runner:
 
     async def _work(self) -> None:
         settings = self._settings
-        directory = SocketDirectory(settings.kubelet_dir / "device-plugins")
-        families = [Family(plugin, settings, directory, timings=self._timings) for plugin in self._plugins]
+        places = kubelet.places(settings)
+        pod_resources = PodResources(settings.kubelet_dir / "pod-resources/kubelet.sock")
+        families = [
+            Family(plugin, settings, places, pod_resources=pod_resources, timings=self._timings)
+            for plugin in self._plugins
+        ]
         watcher = DirectoryWatcher()
-        watcher.watch(directory.path, directory.look)
+        for directory, _ in places:
+            watcher.watch(directory.path, directory.look)
         for family in families:
             if isinstance(family.plugin, WatchesDirectories):
                 for watched in family.plugin.watched_directories:
                     watcher.watch(watched, family.event)
         log.info("starts", program=self._program, plugins=",".join(plugin.namespace for plugin in self._plugins))
+        for text in warnings(settings):
+            log.warning(text)
         closers: list[Callable[[], None]] = []
         try:
             self._listen_to_kernel(families, closers)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(supervised("directory watch", watcher.run))
-                tasks.create_task(supervised("kubelet directory", directory.run))
+                for directory, _ in places:
+                    tasks.create_task(supervised(f"looks at {directory.path}", directory.run))
+                tasks.create_task(supervised("pod resources", pod_resources.run))
                 if settings.uevent_socket is not None:
                     await self._bind(settings.uevent_socket, families, closers, tasks)
                 if settings.metrics_address is not None:
@@ -125,3 +135,18 @@ class Runner:
         except OSError as error:
             log.warning("cannot bind the uevent socket, keeps trying", socket=path, reason=error)
             tasks.create_task(keep_trying())
+
+
+def warnings(settings: PluginSettings) -> list[str]:
+    """What chosen settings may break."""
+    texts = []
+    if settings.registration == "both":
+        texts.append(
+            "with --registration=both a kubelet up to 1.36 takes the two connections for one: "
+            "when either ends, the resource is lost until the plugin registers again"
+        )
+    if settings.instance:
+        texts.append(
+            "with --instance a kubelet up to 1.36 loses the resource for a moment when one of two instances ends"
+        )
+    return texts

@@ -22,7 +22,7 @@ def discover(settings: GpuSettings) -> int:
     except OSError as error:
         print(f"xpu-gpu-plugin: no GPU can be seen: {error}", file=sys.stderr)
         return 1
-    result = accept(plugin.namespace, found, settings.kubelet_dir / "device-plugins")
+    result = accept(plugin.namespace, found, settings.socket_directories, instance=settings.instance)
     print(as_json(plugin.namespace, result) if settings.output == "json" else as_table(plugin.namespace, result))
     return 0
 

@@ -1,15 +1,14 @@
 """One bound gRPC server of one resource: a socket of ours in the kubelet's directory, and the streams on it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 from grpc.aio import Server
 
 from xpu_shared.kubelet import sockets
-from xpu_shared.kubelet.servicer import Servicer
 from xpu_shared.kubelet.sockets import Identity, SocketError
 from xpu_shared.kubelet.streams import Streams
-from xpu_wire.deviceplugin_v1beta1_pb2_grpc import add_DevicePluginServicer_to_server
 
 GRACE = 1.0  # seconds that calls under way are given when the server closes
 OPTIONS = (
@@ -39,16 +38,19 @@ class Endpoint:
         await self._server.stop(GRACE)
 
 
-async def bind(path: Path, servicer: Servicer, streams: Streams) -> Endpoint:
+async def bind(path: Path, add_services: Callable[[Server], None], streams: Streams) -> Endpoint:
     """Serve on `path`: bound under a private name beside it first, then renamed.
 
+    Args:
+        add_services: tells the server what it serves.
+        streams: of the device plugin service among them.
     Raises:
         SocketError: a socket cannot be put there; nothing of ours is left behind.
     """
     sockets.check_place(path)
     private = sockets.private_path(path)
     server = grpc.aio.server(options=OPTIONS)
-    add_DevicePluginServicer_to_server(servicer, server)
+    add_services(server)
     try:
         server.add_insecure_port(sockets.target(private))
         await server.start()

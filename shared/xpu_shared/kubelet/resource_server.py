@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
+from functools import partial
 
 from xpu_shared.acceptance import endpoint_name
 from xpu_shared.counters import ResourceCounters
@@ -24,6 +25,7 @@ from xpu_shared.kubelet.sockets import Identity, OtherInstanceError, SocketError
 from xpu_shared.kubelet.streams import Streams
 from xpu_shared.plugin import Plugin
 from xpu_shared.program.logs import Log
+from xpu_wire.deviceplugin_v1beta1_pb2_grpc import add_DevicePluginServicer_to_server
 
 log = Log("kubelet")
 
@@ -38,6 +40,7 @@ class ResourceServer:
         servicer: Callable[[Streams], Servicer],
         counters: ResourceCounters,
         timings: Timings,
+        instance: str = "",
     ) -> None:
         self.resource = f"{plugin.namespace}/{device_type}"
         self._plugin = plugin
@@ -46,6 +49,7 @@ class ResourceServer:
         self._servicer = servicer
         self._counters = counters
         self._timings = timings
+        self._instance = instance
         self._endpoint: Endpoint | None = None
         self._number = 0  # of the endpoint's file name
         self._trouble = ""  # what was last logged
@@ -113,10 +117,15 @@ class ResourceServer:
         if self._endpoint is not None and not self._endpoint.in_place:
             await self._unbind()
         if self._endpoint is None:
-            path = self._directory.path / endpoint_name(self._plugin.namespace, self._device_type, self._number)
+            name = endpoint_name(
+                self._plugin.namespace, self._device_type, instance=self._instance, number=self._number
+            )
+            path = self._directory.path / name
             self._directory.look_at(path)
             streams = Streams(self._counters, self._wake.set)
-            self._endpoint = await endpoints.bind(path, self._servicer(streams), streams)
+            servicer = self._servicer(streams)
+            add = partial(add_DevicePluginServicer_to_server, servicer)
+            self._endpoint = await endpoints.bind(path, add, streams)
             self._directory.look_at(path)
             log.verbose(1, "serves", resource=self.resource, socket=path)
         return self._endpoint

@@ -136,6 +136,20 @@ class Choice(Option[str]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class InstanceName(Option[str]):
+    """A pod's UID, or any other name that can be part of a socket's."""
+
+    @property
+    def allowed(self) -> str:
+        return "up to 63 letters, digits and '-', such as a pod's UID"
+
+    def parse(self, text: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9-]{0,63}", text):
+            raise self.refusal()
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
 class FilePath(Option[Path | None]):
     @property
     def allowed(self) -> str:

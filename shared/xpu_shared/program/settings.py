@@ -12,6 +12,7 @@ from xpu_shared.program.options import (
     Choice,
     Duration,
     FilePath,
+    InstanceName,
     Integer,
     ListenAddress,
     Option,
@@ -44,6 +45,21 @@ class PluginSettings:
         Path("/var/lib/kubelet")
     )
     cdi_dir: Annotated[Path, FilePath(group=PATHS, help="where CDI files are written")] = Path("/var/run/cdi")
+    registration: Annotated[
+        str,
+        Choice(
+            group=WORK,
+            values=("legacy", "registry", "both"),
+            help="how the kubelet is told: legacy calls it, registry leaves it a socket in plugins_registry",
+        ),
+    ] = "legacy"
+    instance: Annotated[
+        str,
+        InstanceName(
+            group=WORK,
+            help="part of the sockets' names, so that two instances can run at once (kubelet 1.37 or newer)",
+        ),
+    ] = ""
     uevent_socket: Annotated[
         Path | None,
         FilePath(group=PATHS, help="also take kernel events from this unix datagram socket, one event a datagram"),
@@ -61,6 +77,12 @@ class PluginSettings:
     ] = None
     log_format: Annotated[str, Choice(group=OBSERVATION, values=("text", "json"), help="how log lines look")] = "text"
     v: Annotated[int, Integer(group=OBSERVATION, minimum=0, maximum=10, help="log verbosity, as klog's -v")] = 0
+
+    @property
+    def socket_directories(self) -> tuple[Path, ...]:
+        """The kubelet's directories that sockets of ours are put in."""
+        legacy, registry = self.kubelet_dir / "device-plugins", self.kubelet_dir / "plugins_registry"
+        return {"legacy": (legacy,), "registry": (registry,), "both": (legacy, registry)}[self.registration]
 
 
 # Flags of klog, the log library of the programs that ours replace. Logs of ours go to stderr, whatever they say.

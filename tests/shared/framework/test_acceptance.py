@@ -6,7 +6,7 @@ import pytest
 from xpu_shared.acceptance import accept, endpoint_name, resource_name_violation
 from xpu_shared.device import CdiDevice, Device, ScanResult
 
-SOCKETS = Path("/var/lib/kubelet/device-plugins")
+SOCKETS = [Path("/var/lib/kubelet/device-plugins")]
 
 
 def accepted(*devices: Device, device_type: str = "vf", namespace: str = "dlb.intel.com") -> ScanResult:
@@ -59,7 +59,7 @@ def test_a_socket_path_that_is_too_long_names_path_and_length() -> None:
     result = accepted(Device(id="a"), namespace=namespace)
 
     assert result.devices == {}
-    assert f"{SOCKETS}/{namespace}-vf.sock has 110 bytes" in result.problems[0].text
+    assert f"{SOCKETS[0]}/{namespace}-vf.sock has 110 bytes" in result.problems[0].text
 
 
 def test_of_two_devices_with_one_id_the_first_stays() -> None:
@@ -97,4 +97,5 @@ def test_numa_nodes_are_sorted_distinct_and_within_the_kubelets_mask() -> None:
 
 def test_endpoints_are_counted_when_the_plain_one_is_taken() -> None:
     assert endpoint_name("dlb.intel.com", "vf") == "dlb.intel.com-vf.sock"
-    assert endpoint_name("dlb.intel.com", "vf", 2) == "dlb.intel.com-vf-2.sock"
+    assert endpoint_name("dlb.intel.com", "vf", instance="7f3a", number=2) == "dlb.intel.com-vf-7f3a-2.sock"
+    assert endpoint_name("dlb.intel.com", "vf", number=2) == "dlb.intel.com-vf-2.sock"
