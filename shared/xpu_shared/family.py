@@ -230,5 +230,9 @@ async def supervised(name: str, work: Callable[[], Coroutine[object, object, Non
             await work()
             return
         except Exception as error:  # noqa: BLE001 - the top of a loop: log and go on
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # it failed while it was cleaning up, and is to end
+                log.error("failed unexpectedly at its end", task=name, error=repr(error))
+                return
             log.error("failed unexpectedly, starts again", task=name, error=repr(error), delay=RESTART_DELAY)
             await asyncio.sleep(RESTART_DELAY)

@@ -61,7 +61,7 @@ class Runner:
     async def _work(self) -> None:
         settings = self._settings
         places = kubelet.places(settings)
-        pod_resources = PodResources(settings.kubelet_dir / "pod-resources/kubelet.sock")
+        pod_resources = PodResources(settings.kubelet_dir / "pod-resources/kubelet.sock", period=self._timings.holders)
         families = [
             Family(plugin, settings, places, pod_resources=pod_resources, timings=self._timings)
             for plugin in self._plugins

@@ -14,7 +14,6 @@ from xpu_shared.kubelet.registration import CHANNEL
 from xpu_shared.kubelet.sockets import target
 from xpu_shared.program.logs import Log
 
-PERIOD = 10.0  # seconds between refreshes
 DEADLINE = 5.0  # seconds for an answer
 LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; a node with many pods exceeds gRPC's 4 MiB
 
@@ -37,10 +36,12 @@ Holders = Mapping[tuple[str, str], frozenset[Holder]]
 class PodResources:
     """The newest answer of the kubelet. An old one stays while the kubelet is down: its pods go on running."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, *, period: float = 10.0) -> None:
+        """`period` is the time between refreshes in seconds."""
         self.holders: Holders = {}
         self.last_success = 0.0  # monotonic seconds; 0: never
         self._socket = socket
+        self._period = period
         self._listeners: list[Callable[[], None]] = []
         self._trouble: str | None = None
         self._connection: _Connection | None = None
@@ -58,9 +59,9 @@ class PodResources:
         try:
             while True:
                 await self.refresh()
-                await asyncio.sleep(PERIOD)
+                await asyncio.sleep(self._period)
         finally:
-            await self._disconnect()
+            await self.close()
 
     async def refresh(self) -> bool:
         """Ask the kubelet once; False when it does not answer, and what was known stays."""
@@ -71,7 +72,7 @@ class PodResources:
             holders = await self._ask()
         except grpc.aio.AioRpcError as error:
             self._note(f"{error.code().name}: {error.details()}"[:300])
-            await self._disconnect()
+            await self.close()
             return False
         self._note("")
         self.last_success = asyncio.get_running_loop().time()
@@ -86,7 +87,8 @@ class PodResources:
             self._connection = _Connection(self._socket)
         return await self._connection.holders()
 
-    async def _disconnect(self) -> None:
+    async def close(self) -> None:
+        """Close the connection; the next refresh opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()

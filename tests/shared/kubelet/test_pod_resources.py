@@ -1,0 +1,140 @@
+"""Who holds which device: the client against a pod-resources server whose answer is at hand."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+
+from framework import RESOURCE, DemoPlugin, running, unit
+from xpu_shared.kubelet.pod_resources import Holder, PodResources
+from xpu_wire import podresources_v1_pb2 as pb
+from xpu_wire.podresources_v1_pb2_grpc import PodResourcesListerServicer, add_PodResourcesListerServicer_to_server
+
+if TYPE_CHECKING:
+    from grpc.aio import ServicerContext
+
+    Context = ServicerContext[object, object]
+
+
+def held(pod: str, *ids: str, resource: str = RESOURCE, container: str = "main") -> pb.PodResources:
+    devices = [pb.ContainerDevices(resource_name=resource, device_ids=[id_]) for id_ in ids]
+    return pb.PodResources(
+        name=pod, namespace="default", containers=[pb.ContainerResources(name=container, devices=devices)]
+    )
+
+
+class Lister(PodResourcesListerServicer):
+    def __init__(self, *pods: pb.PodResources) -> None:
+        self.pods = list(pods)
+        self.error: grpc.StatusCode | None = None
+
+    async def List(self, request: pb.ListPodResourcesRequest, context: "Context") -> pb.ListPodResourcesResponse:
+        if self.error is not None:
+            await context.abort(self.error, "rejected by rate limit")
+        return pb.ListPodResourcesResponse(pod_resources=self.pods)
+
+    async def Get(self, request: pb.GetPodResourcesRequest, context: "Context") -> pb.GetPodResourcesResponse:
+        raise NotImplementedError
+
+    async def GetAllocatableResources(
+        self, request: pb.AllocatableResourcesRequest, context: "Context"
+    ) -> pb.AllocatableResourcesResponse:
+        raise NotImplementedError
+
+
+@asynccontextmanager
+async def serving(root: Path, lister: Lister) -> AsyncIterator[Path]:
+    path = root / "pod-resources/kubelet.sock"
+    path.parent.mkdir(exist_ok=True)
+    server = grpc.aio.server()
+    add_PodResourcesListerServicer_to_server(lister, server)
+    server.add_insecure_port(f"unix:{path}")
+    await server.start()
+    try:
+        yield path
+    finally:
+        await server.stop(None)
+
+
+async def test_every_holder_of_a_device_is_told_once(tmp_path: Path) -> None:
+    lister = Lister(held("a", "unit0", "unit0", "unit1"), held("b", "unit1"), held("c", "x", resource="other/thing"))
+    async with serving(tmp_path, lister) as path:
+        resources = PodResources(path)
+        assert await resources.refresh()
+
+        a, b = Holder("default", "a", "main"), Holder("default", "b", "main")
+        assert resources.holders[RESOURCE, "unit0"] == {a}
+        assert resources.holders[RESOURCE, "unit1"] == {a, b}
+        assert resources.held(RESOURCE) == {"unit0", "unit1"}
+        await resources.close()
+
+
+async def test_listeners_hear_of_changes_only(tmp_path: Path) -> None:
+    lister = Lister(held("a", "unit0"))
+    changes: list[int] = []
+    async with serving(tmp_path, lister) as path:
+        resources = PodResources(path)
+        resources.listen(lambda: changes.append(1))
+        await resources.refresh()
+        await resources.refresh()
+        lister.pods = []
+        await resources.refresh()
+        await resources.close()
+
+    assert len(changes) == 2
+    assert resources.holders == {}
+
+
+async def test_without_the_socket_nothing_is_known_and_nothing_fails(tmp_path: Path) -> None:
+    resources = PodResources(tmp_path / "kubelet.sock")
+
+    assert not await resources.refresh()
+    assert resources.held(RESOURCE) == frozenset()
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNIMPLEMENTED])
+async def test_what_was_known_stays_while_the_kubelet_refuses(tmp_path: Path, code: grpc.StatusCode) -> None:
+    lister = Lister(held("a", "unit0"))
+    async with serving(tmp_path, lister) as path:
+        resources = PodResources(path)
+        await resources.refresh()
+        lister.error = code
+        assert not await resources.refresh()
+        assert resources.held(RESOURCE) == {"unit0"}
+        lister.error, lister.pods = None, []
+        assert await resources.refresh()
+        assert resources.held(RESOURCE) == frozenset()
+        await resources.close()
+
+
+async def test_an_answer_larger_than_4_mib_is_taken(tmp_path: Path) -> None:
+    pods = [held(f"pod-{number}", *(f"{number}-{n:050}" for n in range(50))) for number in range(1000)]
+    async with serving(tmp_path, Lister(*pods)) as path:
+        resources = PodResources(path)
+        assert await resources.refresh()
+        assert len(resources.holders) == 50_000
+        await resources.close()
+
+
+async def test_a_device_that_is_held_stays_listed_after_its_retention_and_goes_when_it_is_free(tmp_path: Path) -> None:
+    plugin, lister = DemoPlugin(), Lister(held("a", "unit0"))
+    async with serving(tmp_path, lister), running(tmp_path, plugin, lost_device_retention=0.0) as node:
+        await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.allocatable == 2)
+        plugin.devices = {"unit": [unit("unit1")]}
+        node.uevent()
+        await node.kubelet.wait_for_list(RESOURCE, lambda listed: (listed.allocatable, listed.capacity) == (1, 2))
+
+        lister.pods = []
+        await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.capacity == 1, timeout=30)
+
+
+async def test_a_device_that_went_while_no_plugin_ran_is_listed_for_its_holder(tmp_path: Path) -> None:
+    plugin, lister = DemoPlugin(), Lister(held("a", "unit7"))
+    async with serving(tmp_path, lister), running(tmp_path, plugin) as node:
+        listed = await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.capacity == 3)
+        assert listed.devices["unit7"].health == "Unhealthy"
+        await asyncio.sleep(0)
