@@ -3,16 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test install check bench wire lock clean
+.PHONY: help demo test test-cluster install check bench wire lock clean
 
 help:  ## List the targets.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 demo: $(INSTALLED)  ## Run a simulated node with four GPUs and the GPU plugin, for about 20 seconds.
 	@$(BIN)/xpu-simulator run four-gpus --plugin xpu-gpu-plugin --scenario demo
 
 test: $(INSTALLED)  ## Run the tests.
 	$(BIN)/pytest
+
+test-cluster: $(INSTALLED)  ## Run the tests that need a real cluster; CONTRIBUTING.md says how to have one.
+	$(BIN)/pytest tests/cluster
 
 install: $(INSTALLED)  ## Create or update .venv: all programs, all extras, the development tools.
 
