@@ -171,12 +171,12 @@ def restart_containerd() -> None:
     pid_files = [file for file in _state().glob("*.pid") if file.read_text() == process.name]
     os.kill(int(process.name), signal.SIGKILL)
     wait_until(lambda: not process.exists() or _name(process) == "", lambda: "containerd is gone", seconds=10)
-    with (_state() / "containerd.log").open("ab") as log:
-        again = subprocess.Popen(  # it stays when the tests end
-            command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+    log = os.open(_state() / "containerd.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    files = [(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
+    again = os.posix_spawn(command[0], command, environment, file_actions=files, setsid=True)  # it outlives the tests
+    os.close(log)
     for file in pid_files:  # so that whoever started it also finds the new one
-        file.write_text(str(again.pid))
+        file.write_text(str(again))
 
 
 def _state() -> Path:

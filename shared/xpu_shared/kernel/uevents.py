@@ -18,6 +18,7 @@ from xpu_shared.counters import EventCounters
 from xpu_shared.program.logs import Log
 
 LARGEST_DATAGRAM = 8192  # bytes; the kernel's buffer for one event has 2048
+RECEIVE_BUFFER = 1024 * 1024  # bytes, some thousand events; libudev would take 128 MiB of the kernel's memory
 AT_A_TIME = 256  # datagrams read before others get their turn
 ACTIONS = frozenset(["add", "remove", "change", "move", "online", "offline", "bind", "unbind"])
 
@@ -75,15 +76,20 @@ def listen_to_kernel(subsystems: Collection[str], on_event: OnEvent, counters: E
     monitor = pyudev.Monitor.from_netlink(pyudev.Context(), source="kernel")
     for subsystem in sorted(subsystems):
         monitor.filter_by(subsystem)
+    with contextlib.suppress(OSError):  # without the right to, it keeps the size it has
+        monitor.set_receive_buffer_size(RECEIVE_BUFFER)
     monitor.start()
+    own = socket.socket(fileno=os.dup(monitor.fileno()))  # for what pyudev does not do
 
     def drain() -> None:
         for _ in range(AT_A_TIME):
             try:
                 device = monitor.poll(timeout=0)
-            except OSError as error:
-                counters.dropped[errno.errorcode.get(error.errno or 0, "unknown")] += 1
-                on_event(None)  # ENOBUFS: the kernel had more to say than the socket holds
+            except OSError:
+                # ENOBUFS: the kernel had more to say than the socket holds. Reading the error clears it.
+                lost = own.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                counters.dropped[errno.errorcode.get(lost, "unknown")] += 1
+                on_event(None)
                 return
             if device is None:
                 return
@@ -95,6 +101,7 @@ def listen_to_kernel(subsystems: Collection[str], on_event: OnEvent, counters: E
 
     def close() -> None:
         loop.remove_reader(monitor.fileno())
+        own.close()
 
     return close
 

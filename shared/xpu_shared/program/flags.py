@@ -1,9 +1,10 @@
 """Command lines in the syntax of Go's flag package, which the programs replaced by ours have.
 
 One or two dashes are equal; `-name=value` or `-name value`; a boolean takes a value only with `=`. Words without a
-dash may stand anywhere. Of a flag given twice the last one counts.
+dash may stand anywhere before `--`; after it everything is a word. Of a flag given twice the last one counts.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ class HelpRequested(Exception):  # noqa: N818 - not an error
 @dataclass(slots=True)
 class Parsed:
     values: dict[str, Any] = field(default_factory=dict)  # by flag name
+    texts: dict[str, str] = field(default_factory=dict)  # what was parsed
     words: list[str] = field(default_factory=list)
 
 
@@ -34,9 +36,9 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option[Any]]) -> Parse
         UsageError, HelpRequested
     """
     parsed = Parsed()
-    rest = list(arguments)
+    rest = deque(arguments)
     while rest:
-        argument = rest.pop(0)
+        argument = rest.popleft()
         if argument == "--":
             parsed.words += rest
             break
@@ -47,7 +49,7 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option[Any]]) -> Parse
     return parsed
 
 
-def _flag(argument: str, rest: list[str], options: Mapping[str, Option[Any]], parsed: Parsed) -> None:
+def _flag(argument: str, rest: deque[str], options: Mapping[str, Option[Any]], parsed: Parsed) -> None:
     name, equals, text = argument.removeprefix("-").removeprefix("-").partition("=")
     option = options.get(name)
     if option is None:
@@ -58,13 +60,19 @@ def _flag(argument: str, rest: list[str], options: Mapping[str, Option[Any]], pa
         if isinstance(option, Boolean):
             text = "true"
         elif rest:
-            text = rest.pop(0)
+            text = rest.popleft()
         else:
-            raise UsageError(f"flag --{name} needs a value: expected {option.allowed}")
+            raise UsageError(f"flag {dashed(name)} needs a value: expected {option.allowed}")
     try:
         parsed.values[name] = option.parse(text)
     except ValueError as error:
-        raise UsageError(f"flag --{name}: {error}, found {shown(text)}") from None
+        raise UsageError(f"flag {dashed(name)}: {error}, found {shown(text)}") from None
+    parsed.texts[name] = text
+
+
+def dashed(name: str) -> str:
+    """A flag as people write it: one letter has one dash."""
+    return f"-{name}" if len(name) == 1 else f"--{name}"
 
 
 def shown(text: object) -> str:
@@ -77,4 +85,4 @@ def _suggestion(name: str, options: Mapping[str, Option[Any]]) -> str:
     import difflib  # noqa: PLC0415 - only an error needs it
 
     close = difflib.get_close_matches(name[:64], options, n=1)
-    return f"; did you mean --{close[0]}?" if close else "; --help lists the flags"
+    return f"; did you mean {dashed(close[0])}?" if close else "; --help lists the flags"

@@ -2,11 +2,12 @@
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
-from xpu_shared.program.options import Boolean, Option
-from xpu_shared.program.settings import CONFIG, KLOG_FLAGS, PluginSettings, flag_name, options_of
+from xpu_shared.program.flags import dashed
+from xpu_shared.program.options import Option
+from xpu_shared.program.settings import CONFIG, KLOG_FLAGS, PluginSettings, default_of, flag_name, options_of
 
 WIDTH = 100
 
@@ -17,11 +18,11 @@ def help_text(settings_type: type[PluginSettings], *, program: str, description:
     if words:
         lines += ["", "Commands:", *(line for word, text in words.items() for line in _entry(word, text))]
     groups: dict[str, list[str]] = {}
-    defaults = {field.name: field.default for field in fields(settings_type)}
+    defaults = {field.name: default_of(field) for field in fields(settings_type)}
     for name, option in options_of(settings_type).items():
-        shown = option.show(defaults[name])
-        default = f" (default {shown})" if shown and not isinstance(option, Boolean) else ""
-        groups.setdefault(option.group, []).extend(_flag(option.name or flag_name(name), option, default))
+        shown = "" if defaults[name] is MISSING else option.show(defaults[name])
+        default = f" (default {shown})" if shown and defaults[name] is not False else ""
+        groups.setdefault(option.group, []).extend(_flag(flag_name(name), option, default))
     groups[CONFIG.group] += _flag("config", CONFIG, "")
     for name, option in KLOG_FLAGS.items():
         groups.setdefault(option.group, []).extend(_flag(name, option, ""))
@@ -31,12 +32,11 @@ def help_text(settings_type: type[PluginSettings], *, program: str, description:
 
 
 def _flag(name: str, option: Option[Any], default: str) -> list[str]:
-    value = "" if isinstance(option, Boolean) else f" {type(option).__name__.lower()}"
-    dashes = "-" if len(name) == 1 else "--"
-    return _entry(f"{dashes}{name}{value}", option.help + default)
+    return _entry(f"{dashed(name)} {option.placeholder}".rstrip(), option.help + default)
 
 
 def _entry(head: str, text: str) -> list[str]:
     wrapped = textwrap.wrap(text, WIDTH - 34)
-    first = f"  {head:<31} {wrapped[0]}" if len(head) <= 31 else f"  {head}\n{'':34}{wrapped[0]}"
-    return [first, *(f"{'':34}{line}" for line in wrapped[1:])]
+    if len(head) > 31:
+        return [f"  {head}", *(f"{'':34}{line}" for line in wrapped)]
+    return [f"  {head:<31} {wrapped[0]}", *(f"{'':34}{line}" for line in wrapped[1:])]

@@ -1,7 +1,8 @@
 """Kinds of options: what a flag's text or a value from YAML must look like, said once in a dataclass's `Annotated`.
 
 `parse` takes a flag's text in Go's syntax, `accept` a value out of YAML; both end in the same checks. pydantic calls
-`accept` and nothing else, so that flags and YAML give the same answers.
+`accept` and nothing else, so that flags and YAML give the same answers. A new kind is a subclass of `Option` with
+`allowed` and `parse`.
 """
 
 import re
@@ -17,10 +18,12 @@ FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 INTEGER = re.compile(
     r"[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0(?:_?[0-7])*|[1-9](?:_?[0-9])*)"
 )
-DURATION = re.compile(r"(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|ms|s|m|h))+|0")
-DURATION_PART = re.compile(r"([0-9.]+)(ns|us|µs|ms|s|m|h)")
-UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-HOST = re.compile(r"[A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?\]")
+# As Go's time.ParseDuration; the two signs of micro are U+00B5 and U+03BC.
+DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
+DURATION = re.compile(rf"[+-]?(?:0|(?:{DURATION_PART.pattern})+)")
+UNITS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+LONGEST_NUMBER = 100  # characters: enough for any number in range, too few to be slow
+HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]*)|\[(?P<ipv6>[0-9A-Fa-f:.]+)(?P<zone>%[A-Za-z0-9._-]+)?\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +32,16 @@ class Option(Generic[T]):
 
     help: str
     group: str = "Options"
-    name: str = ""  # of the flag, when it is not the field's name with dashes
 
     @property
     def allowed(self) -> str:
         """What a value may be, for errors and help."""
         raise NotImplementedError  # every kind says it
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for the value in help."""
+        return type(self).__name__.lower()
 
     def parse(self, text: str) -> T:
         """The value of a flag's text; ValueError when it is not allowed."""
@@ -44,7 +51,16 @@ class Option(Generic[T]):
         """The value of a YAML value; ValueError when it is not allowed."""
         if isinstance(value, str):
             return self.parse(value)
-        raise ValueError(f"expected {self.allowed}")
+        if isinstance(value, int | float) and self._would_parse(str(value)):
+            raise ValueError(f"{self.refusal()}, in quotes because YAML does not take it for a text")
+        raise self.refusal()
+
+    def _would_parse(self, text: str) -> bool:
+        try:
+            self.parse(text)
+        except ValueError:
+            return False
+        return True
 
     def show(self, value: T) -> str:
         """A value as a flag's text, for help."""
@@ -66,13 +82,18 @@ class Boolean(Option[bool]):
     def allowed(self) -> str:
         return "true or false"
 
+    @property
+    def placeholder(self) -> str:
+        return ""  # a value is only taken with =
+
     def parse(self, text: str) -> bool:
         if text not in TRUE | FALSE:
             raise self.refusal()
         return text in TRUE
 
     def accept(self, value: object) -> bool:
-        return value if isinstance(value, bool) else super().accept(value)
+        # Go's 1 and 0 are numbers in YAML.
+        return self.parse(str(value)) if isinstance(value, bool | int) else super().accept(value)
 
     def show(self, value: bool) -> str:
         return str(value).lower()
@@ -90,11 +111,11 @@ class Integer(Option[int]):
         return f"an integer from {self.minimum} to {self.maximum}"
 
     def parse(self, text: str) -> int:
-        if not INTEGER.fullmatch(text) or len(text) > 100:
-            raise self.refusal()
-        digits = text.replace("_", "").lower()
-        octal = re.fullmatch(r"[+-]?0[0-7]+", digits)
-        return self._bounded(int(digits, base=8 if octal else 0))
+        try:
+            value = go_integer(text)
+        except ValueError:
+            raise self.refusal() from None
+        return self._bounded(value)
 
     def accept(self, value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -105,6 +126,15 @@ class Integer(Option[int]):
         if not self.minimum <= value <= self.maximum:
             raise self.refusal()
         return value
+
+
+def go_integer(text: str) -> int:
+    """An integer as Go spells it, of any size; ValueError when it is none."""
+    if len(text) > LONGEST_NUMBER or not INTEGER.fullmatch(text):
+        raise ValueError("not an integer")
+    digits = text.replace("_", "").lower()
+    octal = re.fullmatch(r"[+-]?0[0-7]+", digits)
+    return int(digits, base=8 if octal else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +159,10 @@ class Choice(Option[str]):
     def allowed(self) -> str:
         return f"one of {', '.join(self.values)}"
 
+    @property
+    def placeholder(self) -> str:
+        return "|".join(self.values)
+
     def parse(self, text: str) -> str:
         if text not in self.values:
             raise self.refusal()
@@ -143,6 +177,10 @@ class InstanceName(Option[str]):
     def allowed(self) -> str:
         return "up to 63 letters, digits and '-', such as a pod's UID"
 
+    @property
+    def placeholder(self) -> str:
+        return "name"
+
     def parse(self, text: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9-]{0,63}", text):
             raise self.refusal()
@@ -154,6 +192,10 @@ class FilePath(Option[Path | None]):
     @property
     def allowed(self) -> str:
         return "a path"
+
+    @property
+    def placeholder(self) -> str:
+        return "path"
 
     def parse(self, text: str) -> Path:
         if not text or "\0" in text:
@@ -176,30 +218,34 @@ class Duration(Option[float]):
         return f"a duration such as 90s or 1m30s, from {go_duration(self.minimum)} to {go_duration(self.maximum)}"
 
     def parse(self, text: str) -> float:
-        if not DURATION.fullmatch(text) or len(text) > 100:
+        if len(text) > LONGEST_NUMBER or not DURATION.fullmatch(text):
             raise self.refusal()
-        value = sum(float(number) * UNITS[unit] for number, unit in DURATION_PART.findall(text))
+        size = sum(float(number) * UNITS[unit] for number, unit in DURATION_PART.findall(text))
+        value = -size if text.startswith("-") else size
         if not self.minimum <= value <= self.maximum:
             raise self.refusal()
         return value
 
     def accept(self, value: object) -> float:
-        # A number without a unit is refused, as Go does, but for 0.
-        return self.parse(
-            "0" if value == 0 and not isinstance(value, bool) else value if isinstance(value, str) else ""
-        )
+        # Of numbers without a unit Go takes only 0.
+        if isinstance(value, int) and not isinstance(value, bool):
+            return self.parse(str(value))
+        return super().accept(value)
 
     def show(self, value: float) -> str:
         return go_duration(value)
 
 
 def go_duration(seconds: float) -> str:
-    """Seconds in Go's syntax, short: 600 is 10m."""
-    parts, rest = "", round(seconds, 3)
-    for unit, size in (("h", 3600), ("m", 60)):
-        whole, rest = divmod(rest, size)
-        parts += f"{whole:g}{unit}" if whole else ""
-    return parts + f"{rest:g}s" if rest or not parts else parts
+    """Seconds in Go's syntax as people write them: 250ms, 60s, 10m, 1h30m."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    if seconds < 120:
+        return f"{seconds:g}s"
+    hours, rest = divmod(seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = ((hours, "h"), (minutes, "m"), (round(rest, 3), "s"))
+    return "".join(f"{number:g}{unit}" for number, unit in parts if number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +267,26 @@ class Address(Option[ListenAddress | None]):
 
     def parse(self, text: str) -> ListenAddress:
         host, colon, port = text.rpartition(":")
-        if not colon or not HOST.fullmatch(host) or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535 or not _is_host(host):
             raise self.refusal()
         return ListenAddress(host=host.strip("[]"), port=int(port))
 
     def show(self, value: ListenAddress | None) -> str:
         return "" if value is None else str(value)
+
+
+def _is_host(text: str) -> bool:
+    """Nothing, a name, an IPv4 address, or an IPv6 address in brackets."""
+    import socket  # noqa: PLC0415 - only an address needs it
+
+    match = HOST.fullmatch(text)
+    if not match or len(text) > 253:
+        return False
+    try:
+        if match["ipv6"]:
+            socket.inet_pton(socket.AF_INET6, match["ipv6"])
+        elif re.fullmatch(r"[0-9.]+", text):
+            socket.inet_pton(socket.AF_INET, text)
+    except OSError:
+        return False
+    return True

@@ -1,11 +1,15 @@
-"""Settings of a program: one frozen dataclass, filled from defaults, a YAML file and flags, in this order."""
+"""Settings of a program: one frozen dataclass, filled from defaults, a YAML file and flags, in this order.
+
+A field is a flag and a YAML key; the option in its `Annotated` says what it may be. Flags are checked without pydantic,
+which only a YAML file needs.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_type_hints
 
-from xpu_shared.program.flags import HelpRequested, UsageError, parse, shown
+from xpu_shared.program.flags import HelpRequested, UsageError, dashed, parse, shown
 from xpu_shared.program.options import (
     Address,
     Boolean,
@@ -18,6 +22,9 @@ from xpu_shared.program.options import (
     Option,
     Text,
 )
+
+if TYPE_CHECKING:
+    from xpu_shared.program.yaml_file import Document
 
 PATHS = "Where things are"
 WORK = "How the plugin works"
@@ -86,6 +93,7 @@ class PluginSettings:
 
 
 # Flags of klog, the log library of the programs that ours replace. Logs of ours go to stderr, whatever they say.
+# They are no fields, because nothing reads them, and no YAML keys, because no file has ever had them.
 KLOG_FLAGS: Mapping[str, Option[Any]] = {
     "vmodule": Text(group=KLOG, help="verbosity by file"),
     "logtostderr": Boolean(group=KLOG, help="logs always go to stderr"),
@@ -93,7 +101,7 @@ KLOG_FLAGS: Mapping[str, Option[Any]] = {
     "stderrthreshold": Text(group=KLOG, help="logs always go to stderr"),
     "log_dir": Text(group=KLOG, help="log files are not written"),
     "log_file": Text(group=KLOG, help="log files are not written"),
-    "log_file_max_size": Integer(group=KLOG, minimum=0, help="log files are not written"),
+    "log_file_max_size": Integer(group=KLOG, minimum=0, maximum=2**64 - 1, help="log files are not written"),
     "one_output": Boolean(group=KLOG, help="log files are not written"),
     "add_dir_header": Boolean(group=KLOG, help="log lines always name file and line"),
     "skip_headers": Boolean(group=KLOG, help="log lines always have a header"),
@@ -120,64 +128,95 @@ def load(
     description: str,
     words: Mapping[str, str] | None = None,
 ) -> Loaded[S]:
-    """Settings from a command line.
+    """Settings from a command line, and from the file that its `--config` names.
 
     Args:
+        settings_type: a frozen dataclass whose fields all have an option.
         words: what may stand beside flags, such as a subcommand, with its help.
     Raises:
         UsageError: a flag, a word or the file cannot be used.
         HelpRequested: help was asked for; its text is the exception's.
     """
-    words = words or {}
-    options = options_of(settings_type)
-    by_flag = {option.name or flag_name(name): option for name, option in options.items()}
+    options = {flag_name(name): option for name, option in options_of(settings_type).items()}
     try:
-        parsed = parse(arguments, {**by_flag, **KLOG_FLAGS, "config": CONFIG})
+        parsed = parse(arguments, {**options, **KLOG_FLAGS, "config": CONFIG})
     except HelpRequested:
         from xpu_shared.program.help import help_text  # noqa: PLC0415 - only help needs it
 
-        raise HelpRequested(help_text(settings_type, program=program, description=description, words=words)) from None
-    for word in parsed.words:
-        if word not in words:
-            expected = f"expected {' or '.join(words)}" if words else "only flags are expected"
-            raise UsageError(f"unexpected argument {shown(word)}: {expected}")
-    values: dict[str, object] = {}
-    if "config" in parsed.values:
-        values = _from_file(settings_type, parsed.values["config"])
-    for name, option in options.items():
-        flag = option.name or flag_name(name)
-        if flag in parsed.values:
-            values[name] = parsed.values[flag]
-    try:
-        settings = settings_type(**values)  # type: ignore[arg-type]  # checked by their options
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    return Loaded(settings=settings, given=frozenset(values), words=tuple(parsed.words))
+        text = help_text(settings_type, program=program, description=description, words=words or {})
+        raise HelpRequested(text) from None
+    _check_words(parsed.words, words or {})
+    document = _read(parsed.values["config"]) if "config" in parsed.values else None
+    keys = parsed.values.keys() | (document.value.keys() if document else set())
+    given = frozenset(field.name for field in fields(settings_type) if flag_name(field.name) in keys)
+    for field in fields(settings_type):
+        if field.name not in given and default_of(field) is MISSING:
+            flag = flag_name(field.name)
+            raise UsageError(f"flag {dashed(flag)} is needed: expected {options[flag].allowed}")
+    if document is None:
+        settings = _from_flags(settings_type, {name: parsed.values[flag_name(name)] for name in given})
+    else:
+        texts = {flag: text for flag, text in parsed.texts.items() if flag in options}
+        settings = _from_file_and_flags(settings_type, document, texts)
+    return Loaded(settings=settings, given=given, words=tuple(parsed.words))
 
 
 def options_of(settings_type: type[PluginSettings]) -> dict[str, Option[Any]]:
     """The option of each field, by field name, in the order of declaration."""
     hints = get_type_hints(settings_type, include_extras=True)
-    return {
-        field.name: next(extra for extra in hints[field.name].__metadata__ if isinstance(extra, Option))
-        for field in fields(settings_type)
-    }
+    options = {}
+    for field in fields(settings_type):
+        annotations = getattr(hints[field.name], "__metadata__", ())
+        options[field.name] = next((extra for extra in annotations if isinstance(extra, Option)), None)
+        if options[field.name] is None:
+            raise TypeError(f"{settings_type.__name__}.{field.name}: expected Annotated with a kind of option")
+    return options
 
 
-def _from_file(settings_type: type[S], path: Path) -> dict[str, object]:
-    """The values that a YAML file sets, by field name."""
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - 11 MiB that only --config pays
+def default_of(field: Field[Any]) -> Any:
+    """A field's default, or MISSING."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
-    from xpu_shared.program.yaml_file import YamlError, describe, read  # noqa: PLC0415 - as above
+
+def _check_words(found: Sequence[str], allowed: Mapping[str, str]) -> None:
+    for word in found:
+        if word not in allowed:
+            expected = f"expected {' or '.join(allowed)}" if allowed else "only flags are expected"
+            raise UsageError(f"unexpected argument {shown(word)}: {expected}")
+
+
+def _read(path: Path) -> "Document":
+    """A settings file, with a map in it."""
+    from xpu_shared.program.yaml_file import Document, YamlError, read  # noqa: PLC0415 - only --config pays for YAML
 
     try:
         document = read(path)
     except YamlError as error:
         raise UsageError(str(error)) from None
-    given = document.value if document.value is not None else {}
+    if document.value is None:
+        return Document(path=document.path, value={}, lines=document.lines)
+    if not isinstance(document.value, dict):
+        raise UsageError(f"{document.place(())}: expected settings such as 'v: 2', found {shown(document.value)}")
+    return document
+
+
+def _from_flags(settings_type: type[S], values: Mapping[str, Any]) -> S:
     try:
-        settings = TypeAdapter(settings_type).validate_python(given)
+        return settings_type(**values)
+    except ValueError as error:  # of the dataclass itself: options that exclude each other
+        raise UsageError(str(error)) from None
+
+
+def _from_file_and_flags(settings_type: type[S], document: "Document", texts: Mapping[str, str]) -> S:
+    """Check the file's values and the flags' texts as one: a conflict in the file that a flag resolves is none."""
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - 7 MiB that only --config pays
+
+    from xpu_shared.program.yaml_file import describe  # noqa: PLC0415 - as above
+
+    try:
+        return TypeAdapter(settings_type).validate_python({**document.value, **texts})
     except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if not first["loc"]:  # of the dataclass itself, which names its options
+            raise UsageError(str(first["ctx"]["error"])) from None
         raise UsageError(describe(error, document)) from None
-    names = {flag_name(field.name): field.name for field in fields(settings_type)}
-    return {names[key]: getattr(settings, names[key]) for key in given}

@@ -148,3 +148,38 @@ async def test_the_kernels_own_events_arrive() -> None:
     assert await asyncio.wait_for(events.get(), 5) == "mem"
     assert counters.received["kernel"] == 1
     close()
+
+
+async def test_events_that_the_kernel_could_not_deliver_are_a_reason_to_scan_and_the_next_ones_arrive() -> None:
+    uevent = Path("/sys/class/mem/null/uevent")
+    if not os.access(uevent, os.W_OK):
+        pytest.skip("needs root and a writable /sys to make the kernel send events")
+    events: list[str | None] = []
+    lost = asyncio.Event()
+
+    def on_event(subsystem: str | None) -> None:
+        events.append(subsystem)
+        if subsystem is None:
+            lost.set()
+
+    counters = EventCounters()
+    close = listen_to_kernel({"mem"}, on_event, counters)
+    try:
+        for _ in range(6000):  # more than the socket holds, while nobody reads
+            uevent.write_text("change")
+    except OSError as error:
+        close()
+        pytest.skip(f"the kernel takes no events to repeat here: {error}")
+
+    await asyncio.wait_for(lost.wait(), 10)
+    assert counters.dropped.total() <= 5
+    for _ in range(50):
+        await asyncio.sleep(0)
+    events.clear()
+    dropped = counters.dropped.total()
+    uevent.write_text("change")
+    async with asyncio.timeout(10):
+        while "mem" not in events:
+            await asyncio.sleep(0)
+    assert counters.dropped.total() == dropped
+    close()
