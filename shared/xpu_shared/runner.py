@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
 from xpu_shared.program.settings import PluginSettings
 
-SHUTDOWN = 4.0  # seconds for everything to end, of the 5 that a supervisor is promised
+SHUTDOWN = 4.5  # seconds for everything to end, of the 5 that a supervisor is promised
 SOCKET_RETRY = 1.0  # seconds between attempts to bind the uevent socket
 
 log = Log("runner")
@@ -53,10 +54,12 @@ class Runner:
         try:
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
             log.info("stops", program=self._program)
+            if stop.is_set():
+                end_at_last(SHUTDOWN)
         finally:
             stopped.cancel()
             work.cancel()
-            await asyncio.wait({work}, timeout=SHUTDOWN)
+            await asyncio.wait({work})
 
     async def _work(self) -> None:
         settings = self._settings
@@ -135,6 +138,13 @@ class Runner:
         except OSError as error:
             log.warning("cannot bind the uevent socket, keeps trying", socket=path, reason=error)
             tasks.create_task(keep_trying())
+
+
+def end_at_last(seconds: float) -> None:
+    """End the process after so many seconds, whatever still hangs then: a plugin's clean-up, a library's thread."""
+    last = threading.Timer(seconds, os._exit, (0,))
+    last.daemon = True
+    last.start()
 
 
 def warnings(settings: PluginSettings) -> list[str]:

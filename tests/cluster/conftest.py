@@ -48,8 +48,10 @@ def plugin(cluster: Cluster, tree: SimulatedTree) -> Iterator[PluginProcess]:
     """The plugin registered with the real kubelet, four GPUs allocatable."""
     plugin = PluginProcess(tree)
     plugin.start()
-    cluster.wait_for_gpus(capacity=4, allocatable=4)
-    yield plugin
-    cluster.clear()
-    plugin.stop()
+    try:
+        cluster.wait_for_gpus(capacity=4, allocatable=4)
+        yield plugin
+        cluster.clear()
+    finally:
+        plugin.stop()
     shutil.rmtree(tree.root)

@@ -41,6 +41,8 @@ class DirectoryWatcher:
             return
         with inotify:
             self._inotify = inotify
+            self._watches.clear()
+            self._refused.clear()
             self._arm(inotify)
             async for event in inotify:
                 self._handle(inotify, event)
@@ -70,7 +72,7 @@ class DirectoryWatcher:
 
     def _armed(self, inotify: Inotify, directory: Path) -> Path:
         while True:
-            place = next(path for path in (directory, *directory.parents) if path == path.parent or path.is_dir())
+            place = next(path for path in (directory, *directory.parents) if path == path.parent or _is_directory(path))
             if place in self._watches or place in self._refused:
                 return place
             try:
@@ -81,6 +83,14 @@ class DirectoryWatcher:
                 self._refused.add(place)
                 log.warning("cannot watch a directory, changes are found by polling", directory=place, error=error)
             # Look again: a directory below may have appeared before this watch was there.
+
+
+def _is_directory(path: Path) -> bool:
+    """False also where nothing may be looked at."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _concerned(directories: Iterable[Path], place: Path | None, name: Path | None) -> list[Path]:

@@ -65,8 +65,10 @@ class PodResources:
 
     async def refresh(self) -> bool:
         """Ask the kubelet once; False when it does not answer, and what was known stays."""
-        if not self._socket.exists():
-            self._note("the socket is not there")
+        try:
+            self._socket.lstat()
+        except OSError as error:
+            self._note(str(error.strerror))
             return False
         try:
             holders = await self._ask()

@@ -164,12 +164,13 @@ def load(
 def options_of(settings_type: type[PluginSettings]) -> dict[str, Option[Any]]:
     """The option of each field, by field name, in the order of declaration."""
     hints = get_type_hints(settings_type, include_extras=True)
-    options = {}
+    options: dict[str, Option[Any]] = {}
     for field in fields(settings_type):
         annotations = getattr(hints[field.name], "__metadata__", ())
-        options[field.name] = next((extra for extra in annotations if isinstance(extra, Option)), None)
-        if options[field.name] is None:
-            raise TypeError(f"{settings_type.__name__}.{field.name}: expected Annotated with a kind of option")
+        found = [extra for extra in annotations if isinstance(extra, Option)]
+        if len(found) != 1:
+            raise TypeError(f"{settings_type.__name__}.{field.name}: expected Annotated with one kind of option")
+        options[field.name] = found[0]
     return options
 
 
@@ -209,7 +210,7 @@ def _from_flags(settings_type: type[S], values: Mapping[str, Any]) -> S:
 
 def _from_file_and_flags(settings_type: type[S], document: "Document", texts: Mapping[str, str]) -> S:
     """Check the file's values and the flags' texts as one: a conflict in the file that a flag resolves is none."""
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - 7 MiB that only --config pays
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - 9 MiB that only --config pays
 
     from xpu_shared.program.yaml_file import describe  # noqa: PLC0415 - as above
 

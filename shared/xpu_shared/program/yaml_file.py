@@ -1,11 +1,16 @@
-"""YAML files from people: bounded, without surprises, and with the line of every value for error messages."""
+"""YAML files from people: bounded, without surprises, and with the line of every value for error messages.
 
-from collections.abc import Mapping, Sequence
+Plain text is a number or nothing where YAML 1.1 says so, with three exceptions: only `true` and `false` are booleans
+(not `yes`, `no`, `on`, `off`), integers are those that Go's programs take as flags, and dates stay text.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpu_shared.program.flags import shown
+from xpu_shared.program.options import FALSE, LONGEST_NUMBER, TRUE, go_integer
 
 if TYPE_CHECKING:
     import yaml
@@ -13,6 +18,7 @@ if TYPE_CHECKING:
 
 LARGEST_FILE = 1024 * 1024  # bytes
 DEEPEST = 32
+LONGEST_KEY = 120  # characters of a key path in an error
 KeyPath = tuple[str | int, ...]
 
 
@@ -31,7 +37,12 @@ class Document:
         path = tuple(key_path)
         while path and path not in self.lines:
             path = path[:-1]
-        return f"{self.path}:{self.lines.get(path, 1)}"
+        return f"{named(self.path)}:{self.lines.get(path, 1)}"
+
+
+def named(path: Path) -> str:
+    """A file's name on one line."""
+    return str(path) if str(path).isprintable() else shown(str(path))
 
 
 def read(path: Path) -> Document:
@@ -45,85 +56,112 @@ def read(path: Path) -> Document:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise YamlError(f"{path}: {error.strerror or error}") from None
+        raise YamlError(f"{named(path)}: {error.strerror or error}") from None
     if len(data) > LARGEST_FILE:
-        raise YamlError(f"{path}: larger than {LARGEST_FILE} bytes")
+        raise YamlError(f"{named(path)}: larger than {LARGEST_FILE} bytes")
     try:
         return parse(data.decode(), path)
-    except UnicodeDecodeError:
-        raise YamlError(f"{path}: not UTF-8") from None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise YamlError(f"{named(path)}:{line}: not UTF-8") from None
 
 
 def parse(text: str, path: Path) -> Document:
     """Read a document's text; `path` is its name in errors."""
     import yaml  # noqa: PLC0415 - only YAML files pay for it
 
+    # The parser in C takes 1 s for a file of the largest size, the one in Python 10 s; not every PyYAML has it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        _refuse_aliases_and_depth(yaml.parse(text, Loader=yaml.SafeLoader), path)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        _refuse_aliases_tags_and_depth(yaml.parse(text, Loader=loader), path)
+        node = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise YamlError(f"{path}:{line}: {error.problem or error.context}") from None
+        # At an unexpected end the parser in C is already a line further.
+        line = min(_line(error.problem_mark or error.context_mark), len(text.splitlines()) or 1)
+        reasons = [reason for reason in (error.context, error.problem) if reason]
+        raise YamlError(f"{named(path)}:{line}: {', '.join(reasons)}") from None
     except yaml.YAMLError as error:
-        raise YamlError(f"{path}: {' '.join(str(error).split())}") from None
-    lines: dict[KeyPath, int] = {}
+        raise YamlError(f"{named(path)}: {' '.join(str(error).split())}") from None
     if node is None:
-        return Document(path=path, value=None, lines=lines)
-    return Document(path=path, value=_value(node, (), lines, path), lines=lines)
+        return Document(path=path, value=None, lines={})
+    values = Values(path)
+    return Document(path=path, value=values.value(node, ()), lines=values.lines)
 
 
-def _refuse_aliases_and_depth(events: "Any", path: Path) -> None:
+def _refuse_aliases_tags_and_depth(events: "Iterable[yaml.Event]", path: Path) -> None:
     import yaml  # noqa: PLC0415 - as above
 
     depth = 0
     for event in events:
-        line = event.start_mark.line + 1
+        line = _line(event.start_mark)
         if isinstance(event, yaml.AliasEvent):
-            raise YamlError(f"{path}:{line}: aliases (*name) are not allowed")
+            raise YamlError(f"{named(path)}:{line}: aliases (*name) are not allowed")
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
+            raise YamlError(f"{named(path)}:{line}: tags (!name) are not allowed")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
-                raise YamlError(f"{path}:{line}: nested deeper than {DEEPEST}")
+                raise YamlError(f"{named(path)}:{line}: nested deeper than {DEEPEST}")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
 
-def _value(node: "yaml.Node", at: KeyPath, lines: dict[KeyPath, int], path: Path) -> Any:
-    import yaml  # noqa: PLC0415 - as above
+def _line(mark: "yaml.Mark | yaml._yaml.Mark | None") -> int:
+    return mark.line + 1 if mark else 1
 
-    lines.setdefault(at, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        value: dict[str, Any] = {}
+
+class Values:
+    """Makes values of YAML's nodes, and remembers their lines."""
+
+    def __init__(self, path: Path) -> None:
+        from yaml.constructor import SafeConstructor  # noqa: PLC0415 - as above
+
+        self.lines: dict[KeyPath, int] = {}
+        self._path = path
+        self._constructor = SafeConstructor()
+
+    def value(self, node: "yaml.Node", at: KeyPath) -> Any:
+        import yaml  # noqa: PLC0415 - as above
+
+        self.lines.setdefault(at, _line(node.start_mark))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, at)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*at, number)) for number, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _mapping(self, node: "yaml.MappingNode", at: KeyPath) -> dict[str, Any]:
+        values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            key = _scalar(key_node, path)
+            line = _line(key_node.start_mark)
+            place = f"{named(self._path)}:{line}"
+            key = self._scalar(key_node)
             if not isinstance(key, str):
-                raise YamlError(f"{path}:{line}: key {shown(key)}: expected a text")
-            if key in value:
-                raise YamlError(f"{path}:{line}: key {shown(key)} is given twice")
-            lines[(*at, key)] = line
-            value[key] = _value(value_node, (*at, key), lines, path)
-        return value
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(item, (*at, number), lines, path) for number, item in enumerate(node.value)]
-    return _scalar(node, path)
+                found = "a map or list" if isinstance(key_node.value, list) else shown(key)
+                raise YamlError(f"{place}: a key is a text, not {found}")
+            if key in values:
+                raise YamlError(f"{place}: key {shown(key)} is given twice")
+            self.lines[*at, key] = line
+            values[key] = self.value(value_node, (*at, key))
+        return values
 
+    def _scalar(self, node: "yaml.Node") -> object:
+        """The value of one node; a number that is too long, or no number to Go, stays text."""
+        import yaml  # noqa: PLC0415 - as above
 
-def _scalar(node: "yaml.Node", path: Path) -> Any:
-    import yaml  # noqa: PLC0415 - as above
-
-    line = node.start_mark.line + 1
-    if not isinstance(node, yaml.ScalarNode):
-        raise YamlError(f"{path}:{line}: a map or list cannot be a key")
-    kinds = ("str", "int", "float", "bool", "null")
-    if node.tag not in {f"tag:yaml.org,2002:{kind}" for kind in kinds}:
-        if node.tag == "tag:yaml.org,2002:timestamp":
-            return node.value
-        raise YamlError(f"{path}:{line}: {shown(node.value)}: tags and merge keys are not allowed")
-    try:
-        return yaml.SafeLoader("").construct_object(node)
-    except ValueError:
-        return node.value  # a number that Python cannot make, such as one of 5,000 digits, stays text
+        kind, text = node.tag.removeprefix("tag:yaml.org,2002:"), node.value
+        if kind == "null":
+            return None
+        if kind == "bool" and text in TRUE | FALSE:
+            return text in TRUE
+        try:
+            if kind == "int":
+                return go_integer(text)
+            if isinstance(node, yaml.ScalarNode) and kind == "float" and len(text) <= LONGEST_NUMBER:
+                return self._constructor.construct_yaml_float(node)
+        except ValueError:
+            pass
+        return text
 
 
 def describe(error: "ValidationError", document: Document) -> str:
@@ -131,10 +169,11 @@ def describe(error: "ValidationError", document: Document) -> str:
     first = error.errors(include_url=False)[0]
     key_path = [part for part in first["loc"] if isinstance(part, str | int)]
     place = document.place(key_path)
-    key = ".".join(str(part) for part in key_path)
+    key = ".".join(str(part) for part in key_path) or "the document"
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{place}: unknown key {shown(key)}"
-    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if not isinstance(first["input"], str | int | float | bool | None):
-        return f"{place}: {key or 'the document'}: {reason}"
-    return f"{place}: {key or 'the document'}: {reason}, found {shown(first['input'])}"
+    subject = key if key.isprintable() and len(key) <= LONGEST_KEY else shown(key)
+    reason = " ".join(first["msg"].removeprefix("Value error, ").removeprefix("Input should be ").split())
+    if first["type"] == "missing" or not isinstance(first["input"], str | int | float | bool | None):
+        return f"{place}: {subject}: {reason}"
+    return f"{place}: {subject}: {reason}, found {shown(first['input'])}"

@@ -1,6 +1,7 @@
 """The framework against a simulated kubelet, over real sockets: start, lists, restarts, end."""
 
 import asyncio
+import shutil
 import tempfile
 import threading
 from pathlib import Path
@@ -174,6 +175,15 @@ async def test_a_kubelet_that_was_down_is_found_again(tmp_path: Path) -> None:
         await node.kubelet.start()
         await node.kubelet.wait_for_list(RESOURCE, full)
         assert [event.error for event in node.kubelet.registrations] == ["", ""]
+
+
+async def test_the_kubelets_directory_may_vanish_and_come_back(tmp_path: Path) -> None:
+    async with running(tmp_path, DemoPlugin()) as node:
+        await node.kubelet.wait_for_list(RESOURCE, full)
+        await node.kubelet.stop()
+        shutil.rmtree(node.kubelet.device_plugins)
+        await node.kubelet.start()
+        await node.kubelet.wait_for_list(RESOURCE, full)
 
 
 @pytest.mark.parametrize("version", ["1.36", "1.37"])

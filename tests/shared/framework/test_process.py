@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import sys, threading
+import asyncio, sys
 from pathlib import Path
 from xpu_shared.device import Device, ScanResult
 from xpu_shared.program.settings import PluginSettings
@@ -26,6 +26,19 @@ class Plugin:
             with open(sys.argv[3]) as pipe:  # nobody ever writes to it
                 pipe.read()
         return ScanResult(devices={"unit": [Device(id="unit0")]})
+
+    @property
+    def watched_directories(self):  # asked for on the event loop
+        if sys.argv[2] == "stubborn":
+            self.task = asyncio.ensure_future(never_ends())
+        return ()
+
+async def never_ends():
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
 
 root = Path(sys.argv[1])
 settings = PluginSettings(kubelet_dir=root, cdi_dir=root / "cdi", uevent_socket=root / "uevents")
@@ -63,6 +76,14 @@ async def test_a_signal_during_a_scan_that_hangs_in_a_read_ends_the_process_in_t
     async with process(tmp_path, "hang", tmp_path / "pipe") as child:
         await line_with(child, "starts")
         child.send_signal(number)
+
+        assert await asyncio.wait_for(child.wait(), 5) == 0
+
+
+async def test_whatever_does_not_want_to_end_ends_with_the_process_in_time(tmp_path: Path) -> None:
+    async with process(tmp_path, "stubborn") as child:
+        await line_with(child, "cannot register yet")
+        child.terminate()
 
         assert await asyncio.wait_for(child.wait(), 5) == 0
 
