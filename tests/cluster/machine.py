@@ -136,10 +136,16 @@ class PluginProcess:
     def start(self, *flags: str) -> None:
         program = Path(sys.executable).with_name("xpu-gpu-plugin")
         roots = (f"--sysfs-root={self.tree.sysfs}", f"--dev-root={self.tree.dev}", f"--host-dev-root={self.tree.dev}")
+        before = self._registrations()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [program, *roots, f"--uevent-socket={self.tree.root / 'uevents'}", *flags], stderr=log
             )
+
+        wait_until(lambda: self._registrations() > before, self.log.read_text, seconds=40)
+
+    def _registrations(self) -> int:
+        return self.log.read_text().count("registered with the kubelet") if self.log.exists() else 0
 
     def stop(self) -> None:
         if self._process is not None:

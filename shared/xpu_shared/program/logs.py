@@ -1,20 +1,25 @@
 """Structured logs: a message and fields, one record a line, on standard error.
 
 Text lines have the header that Kubernetes' own programs write, so that log collectors know it; JSON is a flag away.
+Every record is written at once, so none is lost at the end of the process.
 """
 
 import json
 import logging
+import math
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-LONGEST_LINE = 16 * 1024  # characters
+LONGEST_LINE = 16 * 1024  # bytes
+LARGEST_NUMBER = 2**53  # beyond it readers of JSON lose digits
 SHOWN_AT_ONCE = 20  # problems that come or go in one scan and are spoken of one by one
 ROOT = "xpu"
 LETTERS = {logging.INFO: "I", logging.WARNING: "W", logging.ERROR: "E"}
+
+Shown = str | int | float | bool | None  # what a field's value is in a log line
 
 
 class Log:
@@ -23,20 +28,24 @@ class Log:
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(f"{ROOT}.{name}")
 
-    def info(self, message: str, **fields: object) -> None:
+    def info(self, message: str, /, **fields: object) -> None:
         self._write(logging.INFO, message, fields)
 
-    def warning(self, message: str, **fields: object) -> None:
+    def warning(self, message: str, /, **fields: object) -> None:
         self._write(logging.WARNING, message, fields)
 
-    def error(self, message: str, **fields: object) -> None:
+    def error(self, message: str, /, **fields: object) -> None:
         self._write(logging.ERROR, message, fields)
 
-    def verbose(self, level: int, message: str, **fields: object) -> None:
+    def verbose(self, level: int, message: str, /, **fields: object) -> None:
         """A record for those who asked for it with `-v` of at least `level`, 1 to 10."""
         self._write(logging.INFO - level, message, fields)
 
-    def _write(self, level: int, message: str, fields: dict[str, object]) -> None:
+    def enabled(self, level: int) -> bool:
+        """Whether `verbose` of that level writes anything, for fields that are dear to make."""
+        return self._logger.isEnabledFor(logging.INFO - level)
+
+    def _write(self, level: int, message: str, fields: Mapping[str, object]) -> None:
         if self._logger.isEnabledFor(level):
             self._logger.log(level, message, extra={"fields": fields}, stacklevel=3)
 
@@ -52,15 +61,23 @@ def configure(log_format: str, verbosity: int) -> None:
     logging.raiseExceptions = False  # a reader of our logs that went away is no reason to speak
 
 
-def fields_of(record: logging.LogRecord) -> dict[str, str]:
-    """The record's fields as texts; a value that cannot be shown never costs the record."""
-    shown = {}
-    for key, value in getattr(record, "fields", {}).items():
-        try:
-            shown[key] = str(value)
-        except Exception as error:  # noqa: BLE001 - a broken __str__ of anybody's
-            shown[key] = f"<{type(value).__name__}: {type(error).__name__}>"
-    return shown
+def fields_of(record: logging.LogRecord) -> dict[str, Shown]:
+    """The record's fields as they are shown; one that cannot be shown never costs the record."""
+    fields: Mapping[str, object] = getattr(record, "fields", {})
+    return {key: _shown(value) for key, value in fields.items()}
+
+
+def _shown(value: object) -> Shown:
+    if value is None or isinstance(value, bool):
+        return value
+    if type(value) is int and abs(value) <= LARGEST_NUMBER:
+        return value
+    if type(value) is float and math.isfinite(value):
+        return value
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - a broken __str__ of anybody's
+        return f"<{type(value).__name__}: {type(error).__name__}>"
 
 
 class TextFormatter(logging.Formatter):
@@ -69,24 +86,48 @@ class TextFormatter(logging.Formatter):
         when = time.strftime("%m%d %H:%M:%S", time.localtime(record.created))
         microseconds = int(record.created % 1 * 1e6)
         header = f"{letter}{when}.{microseconds:06} {os.getpid():7} {record.filename}:{record.lineno}]"
-        fields = "".join(f" {key}={_quoted(text)}" for key, text in fields_of(record).items())
-        return f"{header} {_quoted(record.getMessage())}{fields}"[:LONGEST_LINE]
+        fields = "".join(f" {_key(key)}={_quoted(value)}" for key, value in fields_of(record).items())
+        line = f"{header} {_quoted(record.getMessage())}{fields}"
+        return line.encode()[:LONGEST_LINE].decode(errors="ignore")
 
 
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        milliseconds = int(record.created % 1 * 1e3)
-        when = time.strftime(f"%Y-%m-%dT%H:%M:%S.{milliseconds:03}Z", time.gmtime(record.created))
-        level = record.levelname.lower() if record.levelno >= logging.INFO else "debug"
-        fixed = {"ts": when, "level": level, "logger": record.name, "caller": f"{record.filename}:{record.lineno}"}
-        limit = LONGEST_LINE // 8
-        fields = {key: text[:limit] for key, text in fields_of(record).items()}
-        return json.dumps({**fixed, "msg": record.getMessage()[:limit], **fields})
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        microseconds = int(record.created % 1 * 1e6)
+        fixed = {
+            "ts": f"{when}.{microseconds:06}+00:00",
+            "level": record.levelname.lower() if record.levelno >= logging.INFO else "debug",
+            "logger": record.name.removeprefix(f"{ROOT}."),
+            "caller": f"{record.filename}:{record.lineno}",
+            "msg": record.getMessage(),
+        }
+        # A field does not replace what every record has.
+        fields = {f"{key}_" if key in fixed else key: value for key, value in fields_of(record).items()}
+        return _object(fixed | fields)
 
 
-def _quoted(text: str) -> str:
-    """A JSON string, which is on one line whatever is in it."""
-    return json.dumps(text[:LONGEST_LINE], ensure_ascii=not text.isprintable())
+def _object(values: Mapping[str, Shown]) -> str:
+    """A JSON object of at most the longest line: texts are cut, and then the last fields are missing."""
+    line = json.dumps(values)
+    longest = LONGEST_LINE
+    while len(line) > LONGEST_LINE and longest > 64:
+        longest //= 2
+        line = json.dumps({key: value[:longest] if isinstance(value, str) else value for key, value in values.items()})
+    if len(line) > LONGEST_LINE:
+        return _object(dict(list(values.items())[: len(values) // 2]))
+    return line
+
+
+def _quoted(value: Shown) -> str:
+    """A JSON value, which is on one line whatever is in it."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return json.dumps(value[:LONGEST_LINE], ensure_ascii=not value.isprintable())
+
+
+def _key(key: str) -> str:
+    return key if key.isprintable() else ascii(key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,94 +1,113 @@
-"""A program's page for monitoring: /metrics, /healthz and /readyz, served from a thread of its own."""
+"""A program's page for monitoring: /metrics, /healthz and /readyz, served from a thread of its own.
+
+Anybody who can reach the port may ask, so connections are bounded in number, bytes and time. `pages.py` makes what is
+served.
+"""
 
 import contextlib
+import errno
+import io
 import socket
 import threading
 import time
-from collections.abc import Callable
 from http import HTTPStatus
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder, gzip_accepted
+from socketserver import TCPServer
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from xpu_shared.program.logs import Log
 from xpu_shared.program.options import ListenAddress
+from xpu_shared.program.pages import OPENMETRICS, PLAIN, Check, Pages
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 RETRY = 2.0  # seconds between attempts to listen
-FRESH = 1.0  # seconds that a rendered page is good for: a flood of scrapes renders once a second
 MOST_CONNECTIONS = 16
-
-Check = Callable[[], tuple[bool, str]]
+LONGEST_REQUEST = 16 * 1024  # bytes of request line and headers
+LONGEST_CONNECTION = 10.0  # seconds, however slowly the client sends or reads
+OVERLOADED = b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 log = Log("web")
 
 
-class Pages:
-    """What is served: the metrics as text, rendered at most once a second, and the two checks."""
+class RequestReader(io.BufferedReader):
+    """Reads a request line and headers, up to a limit."""
 
-    def __init__(self, registry: CollectorRegistry, *, healthy: Check, ready: Check) -> None:
-        self.checks = {"/healthz": healthy, "/readyz": ready}
-        self._registry = registry
-        self._rendered: dict[str, tuple[float, bytes]] = {}
-        self._lock = threading.Lock()
+    left = LONGEST_REQUEST
 
-    def metrics(self, accept: str) -> tuple[bytes, str]:
-        """The page and its content type, as the client accepts it."""
-        encode, content_type = choose_encoder(accept)
-        with self._lock:
-            at, page = self._rendered.get(content_type, (0.0, b""))
-            if time.monotonic() - at >= FRESH:
-                page = encode(self._registry)
-                self._rendered = {**self._rendered, content_type: (time.monotonic(), page)}
-                if len(self._rendered) > 8:
-                    self._rendered = {}
-        return page, content_type
+    def readline(self, size: int | None = -1) -> bytes:
+        limit = self.left + 1
+        line = super().readline(limit if size is None or size < 0 else min(size, limit))
+        self.left -= len(line)
+        if self.left < 0:
+            raise HTTPException(f"a request has at most {LONGEST_REQUEST} bytes")
+        return line
 
 
 class Handler(BaseHTTPRequestHandler):
     pages: ClassVar[Pages]
-    timeout = 5  # seconds for a request to arrive
+    rbufsize = 0  # the buffer is RequestReader's
+    timeout = 5  # seconds for the next bytes to arrive
     protocol_version = "HTTP/1.0"  # one request a connection
     server_version = "xpu"
     sys_version = ""
+    error_content_type = PLAIN
+    error_message_format = "%(message)s\n"
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = RequestReader(self.rfile)
+
+    def handle_one_request(self) -> None:
+        self.close_connection = True
+        self.command, self.path, self.requestline, self.request_version = "", "", "", ""
+        try:
+            super().handle_one_request()
+        except HTTPException as error:
+            self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, str(error))
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        if path == "/metrics":
-            page, content_type = self.pages.metrics(self.headers.get("Accept", ""))
-            encoding = gzip_accepted(self.headers.get("Accept-Encoding", ""))
-            self._answer(HTTPStatus.OK, page, content_type, compress=encoding)
-        elif path in self.pages.checks:
-            good, text = self.pages.checks[path]()
-            status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
-            self._answer(status, f"{text}\n".encode(), "text/plain; charset=utf-8")
-        else:
-            self._answer(HTTPStatus.NOT_FOUND, b"/metrics, /healthz, /readyz\n", "text/plain; charset=utf-8")
-
-    do_HEAD = do_GET  # noqa: N815 - the base class looks for this name
-
-    def _answer(self, status: HTTPStatus, body: bytes, content_type: str, *, compress: bool = False) -> None:
+        if not self.pages.has(path):
+            self.send_error(HTTPStatus.NOT_FOUND, "there are /metrics, /healthz and /readyz")
+            return
+        compressed = path == "/metrics" and "gzip" in accepted(self.headers.get("Accept-Encoding", ""))
+        openmetrics = OPENMETRICS in accepted(self.headers.get("Accept", ""))
+        status, content_type, body = self.pages.page(path, openmetrics=openmetrics, compressed=compressed)
         self.send_response(status)
         self.send_header("Content-Type", content_type)
-        if compress:
-            import gzip  # noqa: PLC0415 - only clients that ask for it
-
-            body = gzip.compress(body, 1)
+        if compressed and status == HTTPStatus.OK:
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
 
+    do_HEAD = do_GET  # noqa: N815 - the base class looks for this name
+
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Errors of the request itself: an unknown method is not an unimplemented one here."""
+        """Errors of the request itself; a method that is unknown here is not one that is missing."""
         if code == HTTPStatus.NOT_IMPLEMENTED:
-            code, message = HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD"
+            if self.pages.has(self.path.partition("?")[0]):
+                code, message = HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD"
+            else:
+                code, message = HTTPStatus.NOT_FOUND, "there are /metrics, /healthz and /readyz"
         super().send_error(code, message, explain)
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        super().send_response(code, message)
+        if code == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.send_header("Allow", "GET, HEAD")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it
         log.verbose(5, "request", client=self.client_address[0], line=format % args)
+
+
+def accepted(header: str) -> set[str]:
+    """The names in an Accept or Accept-Encoding header, without their parameters."""
+    return {part.partition(";")[0].strip().lower() for part in header.split(",")}
 
 
 class Server(ThreadingHTTPServer):
@@ -96,31 +115,50 @@ class Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 16
 
-    def __init__(self, address: ListenAddress, handler: type[Handler]) -> None:
-        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        self.address_family = socket.AF_INET6 if not address.host or ":" in address.host else socket.AF_INET
-        super().__init__((address.host, address.port), handler)
+    def __init__(self, family: socket.AddressFamily, place: tuple[Any, ...], handler: type[Handler]) -> None:
+        self.address_family = family
+        self._since: dict[socket.socket, float] = {}  # when each open connection began
+        super().__init__(place, handler)
 
     def server_bind(self) -> None:
-        if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(
-                socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0
-            )  # ":9101" is every address of the machine
-        super().server_bind()
+        if self.address_family == socket.AF_INET6:  # ":9101" is every address of the machine
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        TCPServer.server_bind(self)  # HTTPServer's asks DNS for this machine's name, which may take long
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(0.1)  # without free descriptors the loop would come back at once, for ever
+            raise
+
+    def service_actions(self) -> None:
+        """Between requests: end connections that last too long."""
+        for connection, since in list(self._since.items()):
+            if time.monotonic() - since > LONGEST_CONNECTION:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._places.acquire(blocking=False):
+        if len(self._since) >= MOST_CONNECTIONS:
             with contextlib.suppress(OSError):
-                request.sendall(b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+                request.setblocking(False)
+                request.sendall(OVERLOADED)
+                request.recv(LONGEST_REQUEST)  # what is not read makes close() a reset, which costs the answer
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        self._since[request] = time.monotonic()
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no more threads
+            del self._since[request]
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            del self._since[request]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         log.verbose(2, "a request failed", client=client_address[0])
@@ -155,7 +193,7 @@ class WebServer:
         trouble = ""
         while not self._closing.is_set():
             try:
-                self._server = self._listen()
+                self._server = listen(self._address, self._handler)
             except OSError as error:
                 if str(error) != trouble:
                     trouble = str(error)
@@ -169,15 +207,20 @@ class WebServer:
                     server.serve_forever(poll_interval=0.5)
             return
 
-    def _listen(self) -> Server:
-        try:
-            return Server(self._address, self._handler)
-        except OSError:
-            if self._address.host:
-                raise
-            return Server(ListenAddress("0.0.0.0", self._address.port), self._handler)  # noqa: S104 - no IPv6 here
+
+def listen(address: ListenAddress, handler: type[Handler]) -> Server:
+    """A server on the address; OSError when it cannot be had now."""
+    if address.host:
+        family, _, _, _, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        return Server(family, place, handler)
+    try:
+        return Server(socket.AF_INET6, ("::", address.port), handler)
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):  # no IPv6 here
+            raise
+    return Server(socket.AF_INET, ("0.0.0.0", address.port), handler)  # noqa: S104 - all addresses were asked for
 
 
-def serve(address: ListenAddress, registry: CollectorRegistry, *, healthy: Check, ready: Check) -> WebServer:
+def serve(address: ListenAddress, registry: "CollectorRegistry", *, healthy: Check, ready: Check) -> WebServer:
     """Serve a program's page; returns what closes it."""
     return WebServer(address, Pages(registry, healthy=healthy, ready=ready))
