@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import grpc
+
 from cluster.machine import SOCKETS, Cluster, wait_until
 from simulator.foreign_plugin import ForeignPlugin, devices
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
@@ -22,6 +24,19 @@ class Recorder(ForeignPlugin):
         super().__init__(directory, resource=RESOURCE, endpoint="recorder.sock")
         self.options = pb.DevicePluginOptions(pre_start_required=True, get_preferred_allocation_available=True)
         self.calls: list[tuple[object, ...]] = []
+
+    async def follow(self) -> None:
+        """Serve and register again after a kubelet's restart, as soon as it has wiped the sockets and listens."""
+        wiped = self.directory / self.endpoint
+        await asyncio.to_thread(wait_until, lambda: not wiped.exists(), lambda: f"{wiped} is still there", seconds=30)
+        await self.stop()
+        await self.serve()
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    return await self.register()
+                except grpc.aio.AioRpcError:
+                    await asyncio.sleep(0.1)
 
     async def _obey(self, method: str, context: Any) -> None:
         if method in ("GetDevicePluginOptions", "ListAndWatch"):
@@ -119,9 +134,7 @@ async def scenario(kubelet: Kubelet) -> list[tuple[object, ...]]:
         await kubelet.allocatable(4)
         await kubelet.run_pod("same-b", 1)
         await kubelet.restart()
-        await recorder.stop()
-        await recorder.serve()
-        await recorder.register()
+        await recorder.follow()
         await kubelet.allocatable(4)
         await kubelet.run_pod("same-c", 1)
         for name in ("same-a", "same-b", "same-c"):

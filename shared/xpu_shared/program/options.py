@@ -220,8 +220,8 @@ class Duration(Option[float]):
     def parse(self, text: str) -> float:
         if len(text) > LONGEST_NUMBER or not DURATION.fullmatch(text):
             raise self.refusal()
-        size = sum(float(number) * UNITS[unit] for number, unit in DURATION_PART.findall(text))
-        value = -size if text.startswith("-") else size
+        size = sum((float(number) * UNITS[unit] for number, unit in DURATION_PART.findall(text)), start=0.0)
+        value = 0.0 - size if text.startswith("-") else size
         if not self.minimum <= value <= self.maximum:
             raise self.refusal()
         return value
