@@ -12,8 +12,10 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 LONGEST_LINE = 16 * 1024  # bytes
+MOST_FIELDS = 64
 LARGEST_NUMBER = 2**53  # beyond it readers of JSON lose digits
 SHOWN_AT_ONCE = 20  # problems that come or go in one scan and are spoken of one by one
 ROOT = "xpu"
@@ -64,7 +66,7 @@ def configure(log_format: str, verbosity: int) -> None:
 def fields_of(record: logging.LogRecord) -> dict[str, Shown]:
     """The record's fields as they are shown; one that cannot be shown never costs the record."""
     fields: Mapping[str, object] = getattr(record, "fields", {})
-    return {key: _shown(value) for key, value in fields.items()}
+    return {key: _shown(value) for key, value in islice(fields.items(), MOST_FIELDS)}
 
 
 def _shown(value: object) -> Shown:
@@ -75,7 +77,7 @@ def _shown(value: object) -> Shown:
     if type(value) is float and math.isfinite(value):
         return value
     try:
-        return str(value)
+        return str(value)[:LONGEST_LINE]
     except Exception as error:  # noqa: BLE001 - a broken __str__ of anybody's
         return f"<{type(value).__name__}: {type(error).__name__}>"
 
@@ -93,14 +95,14 @@ class TextFormatter(logging.Formatter):
 
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        microseconds = int(record.created % 1 * 1e6)
+        milliseconds = int(record.created % 1 * 1e3)
+        when = time.strftime(f"%Y-%m-%dT%H:%M:%S.{milliseconds:03}Z", time.gmtime(record.created))
         fixed = {
-            "ts": f"{when}.{microseconds:06}+00:00",
+            "ts": when,
             "level": record.levelname.lower() if record.levelno >= logging.INFO else "debug",
             "logger": record.name.removeprefix(f"{ROOT}."),
             "caller": f"{record.filename}:{record.lineno}",
-            "msg": record.getMessage(),
+            "msg": record.getMessage()[:LONGEST_LINE],
         }
         # A field does not replace what every record has.
         fields = {f"{key}_" if key in fixed else key: value for key, value in fields_of(record).items()}

@@ -18,9 +18,9 @@ FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 INTEGER = re.compile(
     r"[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0(?:_?[0-7])*|[1-9](?:_?[0-9])*)"
 )
-# As Go's time.ParseDuration; the two signs of micro are U+00B5 and U+03BC.
+# As Go's time.ParseDuration, but without a sign; the two letters for micro are U+00B5 and U+03BC.
 DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
-DURATION = re.compile(rf"[+-]?(?:0|(?:{DURATION_PART.pattern})+)")
+DURATION = re.compile(rf"0|(?:{DURATION_PART.pattern})+")
 UNITS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 LONGEST_NUMBER = 100  # characters: enough for any number in range, too few to be slow
 HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]*)|\[(?P<ipv6>[0-9A-Fa-f:.]+)(?P<zone>%[A-Za-z0-9._-]+)?\]")
@@ -220,8 +220,7 @@ class Duration(Option[float]):
     def parse(self, text: str) -> float:
         if len(text) > LONGEST_NUMBER or not DURATION.fullmatch(text):
             raise self.refusal()
-        size = sum((float(number) * UNITS[unit] for number, unit in DURATION_PART.findall(text)), start=0.0)
-        value = 0.0 - size if text.startswith("-") else size
+        value = sum((float(number) * UNITS[unit] for number, unit in DURATION_PART.findall(text)), start=0.0)
         if not self.minimum <= value <= self.maximum:
             raise self.refusal()
         return value
@@ -237,15 +236,12 @@ class Duration(Option[float]):
 
 
 def go_duration(seconds: float) -> str:
-    """Seconds in Go's syntax as people write them: 250ms, 60s, 10m, 1h30m."""
-    if 0 < seconds < 1:
-        return f"{seconds * 1000:g}ms"
-    if seconds < 120:
-        return f"{seconds:g}s"
-    hours, rest = divmod(seconds, 3600)
-    minutes, rest = divmod(rest, 60)
-    parts = ((hours, "h"), (minutes, "m"), (round(rest, 3), "s"))
-    return "".join(f"{number:g}{unit}" for number, unit in parts if number)
+    """Seconds in Go's syntax, short: 600 is 10m."""
+    parts, rest = "", round(seconds, 3)
+    for unit, size in (("h", 3600), ("m", 60)):
+        whole, rest = divmod(rest, size)
+        parts += f"{whole:g}{unit}" if whole else ""
+    return parts + f"{round(rest, 3):g}s" if rest or not parts else parts
 
 
 @dataclass(frozen=True, slots=True)

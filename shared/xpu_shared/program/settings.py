@@ -197,7 +197,8 @@ def _read(path: Path) -> "Document":
     if document.value is None:
         return Document(path=document.path, value={}, lines=document.lines)
     if not isinstance(document.value, dict):
-        raise UsageError(f"{document.place(())}: expected settings such as 'v: 2', found {shown(document.value)}")
+        found = shown(document.value)
+        raise UsageError(f"{document.place(())}: the document: expected settings such as 'v: 2', found {found}")
     return document
 
 

@@ -27,6 +27,7 @@ RETRY = 2.0  # seconds between attempts to listen
 MOST_CONNECTIONS = 16
 LONGEST_REQUEST = 16 * 1024  # bytes of request line and headers
 LONGEST_CONNECTION = 10.0  # seconds, however slowly the client sends or reads
+NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 OVERLOADED = b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 log = Log("web")
@@ -128,8 +129,9 @@ class Server(ThreadingHTTPServer):
     def get_request(self) -> tuple[socket.socket, Any]:
         try:
             return super().get_request()
-        except OSError:
-            time.sleep(0.1)  # without free descriptors the loop would come back at once, for ever
+        except OSError as error:
+            if error.errno in NO_RESOURCES:
+                time.sleep(0.1)  # the client still waits, so the loop would come back at once, for ever
             raise
 
     def service_actions(self) -> None:
@@ -187,6 +189,8 @@ class WebServer:
         self._closing.set()
         if self._server is not None:  # shutdown waits for a loop that may not have begun
             threading.Thread(target=self._server.shutdown, name="web shutdown", daemon=True).start()
+            with contextlib.suppress(OSError):
+                self._server.socket.shutdown(socket.SHUT_RDWR)  # wakes the loop, which looks only twice a second
         self._thread.join(1.0)
 
     def _run(self) -> None:

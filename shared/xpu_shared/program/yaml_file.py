@@ -63,7 +63,7 @@ def read(path: Path) -> Document:
         return parse(data.decode(), path)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise YamlError(f"{named(path)}:{line}: not UTF-8") from None
+        raise YamlError(f"{named(path)}: not UTF-8 in line {line}") from None
 
 
 def parse(text: str, path: Path) -> Document:
@@ -97,7 +97,8 @@ def _refuse_aliases_tags_and_depth(events: "Iterable[yaml.Event]", path: Path) -
         if isinstance(event, yaml.AliasEvent):
             raise YamlError(f"{named(path)}:{line}: aliases (*name) are not allowed")
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
-            raise YamlError(f"{named(path)}:{line}: tags (!name) are not allowed")
+            found = event.value if isinstance(event, yaml.ScalarEvent) else event.tag
+            raise YamlError(f"{named(path)}:{line}: {shown(found)}: tags and merge keys are not allowed")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
@@ -136,9 +137,12 @@ class Values:
             line = _line(key_node.start_mark)
             place = f"{named(self._path)}:{line}"
             key = self._scalar(key_node)
+            if isinstance(key, list):
+                raise YamlError(f"{place}: a map or list cannot be a key")
             if not isinstance(key, str):
-                found = "a map or list" if isinstance(key_node.value, list) else shown(key)
-                raise YamlError(f"{place}: a key is a text, not {found}")
+                raise YamlError(f"{place}: key {shown(key)}: expected a text")
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise YamlError(f"{place}: {shown(key)}: tags and merge keys are not allowed")
             if key in values:
                 raise YamlError(f"{place}: key {shown(key)} is given twice")
             self.lines[*at, key] = line
