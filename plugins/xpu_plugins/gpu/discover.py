@@ -1,6 +1,7 @@
 """`xpu-gpu-plugin discover`: what would be advertised, and why the other cards would not."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -16,6 +17,7 @@ MOST_FILES = 6  # shown of a device; a monitoring device has those of all cards
 
 def discover(settings: GpuSettings) -> int:
     """Print it; returns the exit code."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `discover | head` ends as other programs do
     plugin = GpuPlugin(settings)
     try:
         found = plugin.scan()
