@@ -1,7 +1,7 @@
 """`xpu-gpu-plugin discover`: what would be advertised, and why the other cards would not."""
 
 import json
-import signal
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -17,7 +17,6 @@ MOST_FILES = 6  # shown of a device; a monitoring device has those of all cards
 
 def discover(settings: GpuSettings) -> int:
     """Print it; returns the exit code."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `discover | head` ends as other programs do
     plugin = GpuPlugin(settings)
     try:
         found = plugin.scan()
@@ -25,7 +24,11 @@ def discover(settings: GpuSettings) -> int:
         print(f"xpu-gpu-plugin: no GPU can be seen: {error}", file=sys.stderr)
         return 1
     result = accept(plugin.namespace, found, settings.socket_directories, instance=settings.instance)
-    print(as_json(plugin.namespace, result) if settings.output == "json" else as_table(plugin.namespace, result))
+    text = as_json(plugin.namespace, result) if settings.output == "json" else as_table(plugin.namespace, result)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # of `discover | head`; what Python still holds must not fail at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
