@@ -171,10 +171,17 @@ def test_slow_clients_are_cut_off_and_others_served_again(start: Serve, monkeypa
     assert ask(server, "/healthz")[0] == 200
 
 
-@pytest.mark.parametrize("host", ["", "::1", "localhost"])
-def test_ipv6_and_names(start: Serve, host: str) -> None:
-    if not socket.has_dualstack_ipv6():
-        pytest.skip("this machine has no IPv6")
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["", "::1"])
+def test_ipv6_clients_are_served(start: Serve, host: str) -> None:
     server = start(host=host)
     with socket.create_connection((host or "::1", server.port()), timeout=10) as client:
         client.sendall(b"HEAD /healthz HTTP/1.0\r\n\r\n")
