@@ -4,11 +4,11 @@ Text lines have the header that Kubernetes' own programs write, so that log coll
 Every record is written at once, so none is lost at the end of the process.
 """
 
+import contextlib
 import json
 import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -52,15 +52,24 @@ class Log:
             self._logger.log(level, message, extra={"fields": fields}, stacklevel=3)
 
 
+class StandardError(logging.Handler):
+    """Writes each record at once, past Python's buffer: what is left in it when nobody reads would fail at exit."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"{self.format(record)}\n".encode(errors="backslashreplace")
+        with contextlib.suppress(OSError):  # closed, or its reader went away: no reason to fail
+            while line:
+                line = line[os.write(2, line) :]
+
+
 def configure(log_format: str, verbosity: int) -> None:
     """Write records to standard error from now on."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StandardError()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logger = logging.getLogger(ROOT)
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO - verbosity)
     logger.propagate = False
-    logging.raiseExceptions = False  # a reader of our logs that went away is no reason to speak
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Shown]:

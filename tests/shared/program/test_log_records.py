@@ -37,9 +37,9 @@ def _logging_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture
-def written(capsys: pytest.CaptureFixture[str]) -> Lines:
+def written(capfd: pytest.CaptureFixture[str]) -> Lines:
     def lines() -> list[str]:
-        return capsys.readouterr().err.splitlines()
+        return capfd.readouterr().err.splitlines()
 
     return lines
 
