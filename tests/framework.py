@@ -78,7 +78,8 @@ class Node:
     @property
     def sockets(self) -> set[str]:
         """What is in the kubelet's directory besides its own files."""
-        return set(os.listdir(self.kubelet.device_plugins)) - {"kubelet.sock", "DEPRECATION"}
+        own = {"kubelet.sock", "DEPRECATION", "kubelet_internal_checkpoint"}
+        return set(os.listdir(self.kubelet.device_plugins)) - own
 
 
 @asynccontextmanager

@@ -111,15 +111,21 @@ class CdiDirectory:
         self._written: dict[Path, tuple[CdiDevice, tuple[int, ...]]] = {}
         self._missing_since: dict[Path, float] = {}
 
+    def has(self, device: CdiDevice) -> bool:
+        """Whether the device's file is there as it was last written or read: one lstat."""
+        path = self._directory / file_name(device.kind, device.name)
+        known = self._written.get(path)
+        return known is not None and known == (device, _signature(path))
+
     def ensure(self, device: CdiDevice) -> None:
         """Make the device's file say what the device is now; quick when it does already.
 
         Raises:
             CdiError: the file cannot be written.
         """
-        path = self._directory / file_name(device.kind, device.name)
-        if self._written.get(path) == (device, _signature(path)):
+        if self.has(device):
             return
+        path = self._directory / file_name(device.kind, device.name)
         text = render(device)
         try:
             if _read(path) != text:

@@ -126,7 +126,9 @@ class Family:
             problem = self._too_large(device_type, snapshot, previous)
             if problem is not None:
                 problems.append(problem)
-                continue
+                # The new devices are left out; what happened to the known ones is told all the same.
+                found = [device for device in found if device.id in previous.devices]
+                snapshot = merge(previous, found, retention=retention, now=now, held=held & previous.devices.keys())
             self.inventory.publish(device_type, snapshot)
             self._log_changes(device_type, previous, snapshot)
             if device_type not in self.servers and snapshot.devices:

@@ -47,15 +47,19 @@ class Runner:
         """Run until a signal comes or the task is cancelled."""
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
+
+        def on_signal(*_: object) -> None:
+            # Not the loop's own way: a loop that is stuck in a call would not hear of it.
+            end_at_last(SHUTDOWN)
+            loop.call_soon_threadsafe(stop.set)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            signal.signal(number, on_signal)
         work = asyncio.create_task(self._work())
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
             log.info("stops", program=self._program)
-            if stop.is_set():
-                end_at_last(SHUTDOWN)
         finally:
             stopped.cancel()
             work.cancel()

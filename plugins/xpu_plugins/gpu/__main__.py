@@ -7,6 +7,7 @@ from xpu_plugins.gpu.plugin import GpuPlugin
 from xpu_plugins.gpu.settings import GpuSettings, below_prefix
 from xpu_shared.program.flags import HelpRequested, UsageError
 from xpu_shared.program.settings import load
+from xpu_shared.program.signals import end_on_signals
 
 PROGRAM = "xpu-gpu-plugin"
 DESCRIPTION = "Offers the Intel GPUs of this node to Kubernetes: a device plugin for the kubelet."
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from xpu_plugins.gpu.discover import discover  # noqa: PLC0415 - the plugin at work does not need it
 
         return discover(settings)
+    end_on_signals()
     from xpu_shared.runner import run  # noqa: PLC0415 - with gRPC, which discover does not need
 
     return run([GpuPlugin(settings)], settings, program=PROGRAM)

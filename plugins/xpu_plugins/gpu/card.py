@@ -119,7 +119,7 @@ def driver(card: str, problems: list[Problem], last: str | None = None) -> str:
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.EINVAL):  # absent, or no link
             raise
-        if last is not None:
+        if last not in (None, "i915"):
             raise RejectedCardError(f"its driver {last} has let go of it") from None
         problems.append(problem(card, f"taken for i915: there is no link {link}"))
         return "i915"

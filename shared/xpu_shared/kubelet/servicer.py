@@ -11,6 +11,7 @@ from xpu_shared import allocation as grants
 from xpu_shared.allocation import AllocationError
 from xpu_shared.cdi import CdiDirectory, CdiError
 from xpu_shared.counters import ResourceCounters
+from xpu_shared.device import CdiDevice
 from xpu_shared.inventory import Inventory
 from xpu_shared.kubelet.messages import allocation_message, list_message
 from xpu_shared.kubelet.streams import Streams
@@ -89,9 +90,9 @@ class Servicer(DevicePluginServicer):
     async def _container(self, ids: Sequence[str]) -> pb.ContainerAllocateResponse:
         devices = grants.grant(self._resource, self._inventory.snapshot(self._device_type), ids)
         allocation = grants.compose(self._resource, devices)
-        for device in devices:
-            if device.cdi is not None:
-                self._cdi.ensure(device.cdi)
+        outdated = [device.cdi for device in devices if device.cdi is not None and not self._cdi.has(device.cdi)]
+        if outdated:
+            await in_daemon_thread(lambda: self._ensure(outdated), name=f"CDI files of {self._resource}")
         plugin = self._plugin
         if isinstance(plugin, PreparesAllocations):
             composed = allocation
@@ -100,6 +101,10 @@ class Servicer(DevicePluginServicer):
             )
         log.verbose(1, "allocated", resource=self._resource, devices=",".join(ids))
         return allocation_message(allocation)
+
+    def _ensure(self, devices: Sequence[CdiDevice]) -> None:
+        for device in devices:
+            self._cdi.ensure(device)
 
     async def GetPreferredAllocation(
         self, request: pb.PreferredAllocationRequest, context: "Context"

@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import os
+import select
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ LONGEST_LINE = 16 * 1024  # bytes
 MOST_FIELDS = 64
 LARGEST_NUMBER = 2**53  # beyond it readers of JSON lose digits
 SHOWN_AT_ONCE = 20  # problems that come or go in one scan and are spoken of one by one
+PATIENCE = 0.2  # seconds that a record waits for a reader of standard error
 ROOT = "xpu"
 LETTERS = {logging.INFO: "I", logging.WARNING: "W", logging.ERROR: "E"}
 
@@ -55,11 +57,19 @@ class Log:
 class StandardError(logging.Handler):
     """Writes each record at once, past Python's buffer: what is left in it when nobody reads would fail at exit."""
 
+    _stuck = False
+
     def emit(self, record: logging.LogRecord) -> None:
         line = f"{self.format(record)}\n".encode(errors="backslashreplace")
         with contextlib.suppress(OSError):  # closed, or its reader went away: no reason to fail
-            while line:
-                line = line[os.write(2, line) :]
+            while line and self._taken():
+                line = line[os.write(2, line[: select.PIPE_BUF]) :]
+
+    def _taken(self) -> bool:
+        """Whether a write would not block. A reader that reads no more is waited for once, then records are lost."""
+        ready = bool(select.select([], [2], [], 0.0 if self._stuck else PATIENCE)[1])
+        self._stuck = not ready
+        return ready
 
 
 def configure(log_format: str, verbosity: int) -> None:

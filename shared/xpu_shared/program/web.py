@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 RETRY = 2.0  # seconds between attempts to listen
-MOST_CONNECTIONS = 16
+MOST_CONNECTIONS = 16  # beyond, a new one costs the oldest
 LONGEST_REQUEST = 16 * 1024  # bytes of request line and headers
 LONGEST_CONNECTION = 10.0  # seconds, however slowly the client sends or reads
 NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-OVERLOADED = b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 log = Log("web")
 
@@ -142,13 +141,10 @@ class Server(ThreadingHTTPServer):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if len(self._since) >= MOST_CONNECTIONS:
+        if len(self._since) >= MOST_CONNECTIONS:  # idle clients must not keep a probe from its answer
+            oldest = min(list(self._since.items()), key=lambda item: item[1])[0]
             with contextlib.suppress(OSError):
-                request.setblocking(False)
-                request.sendall(OVERLOADED)
-                request.recv(LONGEST_REQUEST)  # what is not read makes close() a reset, which costs the answer
-            self.shutdown_request(request)
-            return
+                oldest.shutdown(socket.SHUT_RDWR)
         self._since[request] = time.monotonic()
         try:
             super().process_request(request, client_address)

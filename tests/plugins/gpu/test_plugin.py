@@ -112,3 +112,10 @@ def test_a_card_whose_driver_lets_go_of_it_is_not_taken_for_one_of_another_drive
 
     assert not result.devices
     assert [problem.text for problem in result.problems if problem.rejected] == ["its driver xe has let go of it"]
+
+
+def test_a_card_that_never_had_a_driver_link_stays_what_it_was_taken_for(gpus: HandmadeGpus) -> None:
+    (gpus.card("card0") / "driver").unlink()
+    plugin = GpuPlugin(gpus.settings())
+
+    assert [list(plugin.scan().devices) for _ in range(3)] == [["i915"]] * 3

@@ -279,19 +279,23 @@ async def test_a_foreign_file_in_the_sockets_place_is_left_alone_until_it_goes(t
         await node.kubelet.wait_for_list(RESOURCE, full)
 
 
-async def test_a_list_too_large_for_the_kubelet_is_refused_and_the_last_good_one_stays(tmp_path: Path) -> None:
+async def test_of_a_list_too_large_for_the_kubelet_only_the_known_devices_are_told(tmp_path: Path) -> None:
     plugin = DemoPlugin()
+    many = [Device(id=f"{number:060}") for number in range(60_000)]
     async with running(tmp_path, plugin) as node:
         await node.kubelet.wait_for_list(RESOURCE, full)
-        plugin.devices = {"unit": [Device(id=f"{number:060}") for number in range(60_000)]}
+        plugin.devices = {"unit": [unit("unit0"), unit("unit1"), *many]}
         before = plugin.scans
         node.uevent()
         await plugin.scanned(before + 2)
         assert full(node.kubelet.resources[RESOURCE])
 
-        plugin.devices = {"unit": [unit("unit0")]}
+        plugin.devices = {"unit": [unit("unit0"), *many]}
         node.uevent()
-        await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.allocatable == 1, timeout=30)
+        counts = (1, 2)
+        await node.kubelet.wait_for_list(
+            RESOURCE, lambda listed: (listed.allocatable, listed.capacity) == counts, timeout=30
+        )
 
 
 async def test_one_plugins_trouble_is_not_anothers(tmp_path: Path) -> None:
