@@ -77,6 +77,13 @@ def bound(gpu: Gpu) -> Iterator[Entry]:
 def _card_details(gpu: Gpu, card: PurePosixPath) -> Iterator[Entry]:
     for tile in range(gpu.tiles) if gpu.driver == "i915" else ():
         yield Attribute(card / f"gt/gt{tile}/id", str(tile))
+    if gpu.memory_bytes is not None:
+        yield Attribute(card / "lmem_total_bytes", str(gpu.memory_bytes))
+    if gpu.capabilities:
+        debug = SYS / "kernel/debug/dri" / str(gpu.card)
+        yield Directory(debug)
+        lines = "\n".join(f"{key}: {value}" for key, value in gpu.capabilities.items())
+        yield Attribute(debug / f"{gpu.driver}_capabilities", lines)
     if pci_class(gpu) == VGA_CONTROLLER:  # outputs stand beside the cards in class/drm, and are none
         connector = card / f"{card.name}-DP-1"
         yield Attribute(connector / "status", "disconnected")

@@ -121,6 +121,8 @@ class Gpu(BaseModel):
     bridges: list[PciAddress] = Field(default_factory=_bridges)  # from the root port down
     vfs: VirtualFunctions | None = None  # None: it has no SR-IOV
     vf_driver: Name = Field(default_factory=lambda data: data["driver"])  # with vfio-pci they have no cards
+    memory_bytes: Annotated[int, Field(strict=True, ge=0, lt=2**63)] | None = None  # None: the driver does not tell
+    capabilities: dict[str, str] = Field(default_factory=dict)  # what the driver tells in debugfs
     tiles: Annotated[int, Field(strict=True, ge=1, le=8)] = Field(default_factory=lambda data: _model(data).tiles)
     by_path: StrictBool = True
     mei: Annotated[list[Number], Field(max_length=2)] = Field(default_factory=_mei)  # numbers of its /dev/meiN
@@ -151,6 +153,7 @@ class Gpu(BaseModel):
                 numa_node=self.numa_node,
                 pci_address=following_address(self.pci_address, number),
                 bridges=self.bridges,
+                memory_bytes=self.memory_bytes,
                 by_path=self.by_path,
                 mei=[],
             )

@@ -2,21 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-from xpu_shared.device import Allocation
+from xpu_simulator.actions import Actions, outcome
 from xpu_simulator.errors import ImpossibleError
 from xpu_simulator.kubelet.pods import AdmissionError
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
-from xpu_simulator.report import Report, ids_text
+from xpu_simulator.report import Report
 from xpu_simulator.scenario import Counts, RunPod, Scenario, Step
-from xpu_simulator.simulated_node import SimulatedNode
 
 
 class Player:
-    def __init__(self, node: SimulatedNode, kubelet: SimulatedKubelet, report: Report) -> None:
-        self._node = node
+    def __init__(self, actions: Actions, kubelet: SimulatedKubelet, report: Report) -> None:
+        self._actions = actions
         self._kubelet = kubelet
         self._report = report
 
@@ -40,50 +37,26 @@ class Player:
             await self._expect(resource, counts, deadline, hot_plug=step.gpu is not None)
 
     async def _act(self, step: Step) -> None:
-        if step.add_gpu:
-            self._node.add(step.add_gpu)
-            self._hardware_changed("add", f"{step.add_gpu} is plugged in")
-        elif step.remove_gpu:
-            self._node.remove(step.remove_gpu)
-            self._hardware_changed("remove", f"{step.remove_gpu} is pulled out")
-        elif step.rebind_gpu:
-            self._node.rebind(step.rebind_gpu.gpu, step.rebind_gpu.driver)
-            self._hardware_changed("rebind", f"{step.rebind_gpu.gpu} has driver {step.rebind_gpu.driver} now")
-        elif step.kubelet:
-            await self._change_kubelet(step.kubelet)
-        elif step.run_pod:
+        if step.run_pod:
             await self._run_pod(step.run_pod)
-        elif step.delete_pod:
-            self._kubelet.delete(step.delete_pod)
-            self._report.event("pod", f"{step.delete_pod} is deleted, its devices are free")
-
-    def _hardware_changed(self, kind: str, text: str) -> None:
-        deaf = [path.name for path in self._node.deaf]
-        self._report.event(kind, f"{text}; nobody took its events from {', '.join(deaf)}" if deaf else text)
-
-    async def _change_kubelet(self, what: str) -> None:
-        if what != "start":
-            await self._kubelet.stop()
-        if what != "stop":
-            await self._kubelet.start()
+        else:
+            await self._actions.act(step)
 
     async def _run_pod(self, wanted: RunPod) -> None:
         try:
-            pod = await self._kubelet.admit(wanted.name, wanted.resources)
+            pod = await self._actions.admit(wanted)
         except AdmissionError as error:
-            outcome = f"pod {wanted.name} is rejected"
+            rejection = f"pod {wanted.name} is rejected"
             if wanted.rejected:
-                self._report.passed(outcome)
+                self._report.passed(rejection)
             else:
-                self._report.failed(f"{outcome}: {error.message}")
+                self._report.failed(f"{rejection}: {error.message}")
             return
-        ids = " ".join(ids_text(ids) for ids in pod.devices.values())
-        outcome = f"pod {pod.name} {'runs' if pod.running else 'does not run'} with {ids}"
         if pod.running and not wanted.rejected:
-            self._report.passed(outcome)
+            self._report.passed(outcome(pod))
         else:
-            self._report.failed(f"{outcome} {pod.message}")
-        self._report.details(_given(pod.given, self._node.tree.root))
+            self._report.failed(f"{outcome(pod)} {pod.message}")
+        self._report.details(self._actions.given(pod))
 
     async def _expect(self, resource: str, counts: Counts, deadline: float, *, hot_plug: bool) -> None:
         def matches() -> bool:
@@ -106,19 +79,3 @@ def _counts_text(allocatable: int | None, capacity: int | None) -> str:
     if allocatable is None:
         return f"{capacity} in all"
     return f"{allocatable} allocatable" if capacity is None else f"{allocatable} of {capacity} allocatable"
-
-
-def _given(given: Allocation, root: Path) -> Iterator[str]:
-    """What the container runtime is told; host paths below the simulated root are those of the node."""
-    for node in given.nodes:
-        yield f"device {_path(node.container_path, node.host_path, root)} {node.permissions}"
-    for mount in given.mounts:
-        yield f"mount  {_path(mount.container_path, mount.host_path, root)} {'ro' if mount.read_only else 'rw'}"
-    yield from (f"env    {name}={value}" for name, value in given.envs.items())
-    yield from (f"note   {name}={value}" for name, value in given.annotations.items())
-    yield from (f"CDI    {name}" for name in given.cdi_names)
-
-
-def _path(container_path: str, host_path: str, root: Path) -> str:
-    same = host_path.removeprefix(str(root)) == container_path
-    return container_path if same else f"{container_path} from {host_path}"

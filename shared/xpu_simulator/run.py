@@ -2,22 +2,26 @@
 
 import asyncio
 import signal
-import sys
-import tempfile
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xpu_simulator.actions import Actions
+from xpu_simulator.control import Control, listening, socket_path
 from xpu_simulator.errors import UsageError
+from xpu_simulator.kubelet.cdi import cdi_names
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_simulator.node import Node
+from xpu_simulator.page import Page
 from xpu_simulator.player import Player
-from xpu_simulator.plugin_process import PluginProcess, command_line, start_plugin
+from xpu_simulator.plugin_process import command_line
+from xpu_simulator.plugins import Plugins
 from xpu_simulator.report import Report
 from xpu_simulator.scenario import Scenario
 from xpu_simulator.simulated_node import SimulatedNode
+from xpu_simulator.status import Observer
+from xpu_simulator.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,29 +32,42 @@ class Simulation:
     scenario: Scenario | None  # None: until it is interrupted
     plugins: Sequence[str]  # commands
     kubelet_version: str
-    show_output: bool  # of the plugins, on stderr
+    topology_policy: str
+    show_output: bool  # of the plugins
+    name: str  # by which commands from other terminals choose it
 
 
-async def run(simulation: Simulation, report: Report) -> int:
-    """Run it, clean up whatever happens, and answer with the exit code."""
-    interruption = _interruption(report)
-    with tempfile.TemporaryDirectory(prefix="xpu-sim-") as directory:
-        root = Path(directory)
-        commands = [command_line(text, _paths(root, number)) for number, text in enumerate(simulation.plugins)]
-        listeners = [_paths(root, number)["uevent_socket"] for number in range(len(commands))]
-        heard = [path for path, command in zip(listeners, commands, strict=True) if _mentions(command, path)]
-        node = SimulatedNode(simulation.node, root, *heard)
-        async with _kubelet(simulation, root, report) as kubelet, _plugins(commands, simulation, report) as plugins:
-            player = Player(node, kubelet, report)
-            scenario = simulation.scenario
-            await _until_the_end(player.play(scenario) if scenario else _forever(), plugins, interruption, report)
+async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
+    """Run it, and answer with the exit code."""
+    report = Report(page)
+    interruption = _interruption(page)
+    root = workspace.root
+    commands = [command_line(text, _paths(root, number)) for number, text in enumerate(simulation.plugins)]
+    listeners = [_paths(root, number)["uevent_socket"] for number in range(len(commands))]
+    heard = [path for path, command in zip(listeners, commands, strict=True) if _mentions(command, path)]
+    node = SimulatedNode(simulation.node, root, *heard)
+    kubelet = _kubelet(simulation, root)
+    status = Observer(simulation.name, node, kubelet, version=simulation.kubelet_version).status
+    plugins = Plugins(commands, report, page, workspace, show_output=simulation.show_output)
+    actions = Actions(node, kubelet, plugins, report, lost_at_reboot=[root / "cdi"])
+    scenario = simulation.scenario
+    playing = Player(actions, kubelet, report).play(scenario) if scenario else _forever()
+    report.event("node", f"{len(node.gpus)} GPUs and kubelet {simulation.kubelet_version} in {root}")
+    kubelet.events.subscribe(report.kubelet_event)
+    async with (
+        listening(socket_path(root, simulation.name), Control(actions, report, status).answer),
+        kubelet,
+        plugins,
+        page.showing(status),
+    ):
+        await _until_the_end(playing, plugins, interruption, report)
     report.summary()
     if interruption.done() and (scenario or interruption.result() == signal.SIGPIPE):
         return 128 + interruption.result()  # as shells tell which signal ended a program
     return 1 if report.failures else 0
 
 
-def _interruption(report: Report) -> asyncio.Future[int]:
+def _interruption(page: Page) -> asyncio.Future[int]:
     """The signal by which the user ends the run; later ones wait for the cleaning up."""
     loop = asyncio.get_running_loop()
     interruption: asyncio.Future[int] = loop.create_future()
@@ -61,7 +78,7 @@ def _interruption(report: Report) -> asyncio.Future[int]:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, interrupt, number)
-    report.reader_gone = lambda: interrupt(signal.SIGPIPE)
+    page.reader_gone = lambda: interrupt(signal.SIGPIPE)
     return interruption
 
 
@@ -81,43 +98,16 @@ def _mentions(command: Sequence[str], path: Path) -> bool:
     return any(str(path) in argument for argument in command)
 
 
-@asynccontextmanager
-async def _kubelet(simulation: Simulation, root: Path, report: Report) -> AsyncGenerator[SimulatedKubelet]:
+def _kubelet(simulation: Simulation, root: Path) -> SimulatedKubelet:
     try:
-        kubelet = SimulatedKubelet(root / "kubelet", version=simulation.kubelet_version)
+        return SimulatedKubelet(
+            root / "kubelet",
+            version=simulation.kubelet_version,
+            topology_policy=simulation.topology_policy,
+            cdi_device_exists=lambda name: name in cdi_names(root / "cdi"),
+        )
     except ValueError as error:
         raise UsageError(str(error)) from error
-    report.event("node", f"{len(simulation.node.gpus)} GPUs and kubelet {simulation.kubelet_version} in {root}")
-    unsubscribe = kubelet.events.subscribe(report.kubelet_event)
-    async with kubelet:
-        yield kubelet
-        unsubscribe()
-
-
-@asynccontextmanager
-async def _plugins(
-    commands: Sequence[list[str]], simulation: Simulation, report: Report
-) -> AsyncGenerator[list[PluginProcess]]:
-    """The plugins; they are asked to end before the kubelet goes."""
-    plugins: list[PluginProcess] = []
-    try:
-        for command in commands:
-            plugins.append(await start_plugin(command, show=_output(command) if simulation.show_output else _nothing))
-            report.event("plugin", f"{plugins[-1].name} starts as process {plugins[-1].pid}")
-        yield plugins
-    finally:
-        endings = await asyncio.gather(*(plugin.stop() for plugin in plugins))
-        for plugin, ending in zip(plugins, endings, strict=True):
-            report.event("plugin", f"{plugin.name} {ending}")
-
-
-def _output(command: Sequence[str]) -> Callable[[str], None]:
-    name = Path(command[0]).name
-    return lambda line: print(f"{name} | {line}", file=sys.stderr, flush=True)
-
-
-def _nothing(_line: str) -> None:
-    """A plugin's output is shown when it fails."""
 
 
 async def _forever() -> None:
@@ -125,26 +115,21 @@ async def _forever() -> None:
 
 
 async def _until_the_end(
-    playing: Coroutine[None, None, None],
-    plugins: Sequence[PluginProcess],
-    interruption: asyncio.Future[int],
-    report: Report,
+    playing: Coroutine[None, None, None], plugins: Plugins, interruption: asyncio.Future[int], report: Report
 ) -> None:
     """Until the scenario is over, a plugin dies or a signal comes, whatever is first."""
     scenario = asyncio.create_task(playing)
-    endings = {asyncio.create_task(plugin.ended()): plugin for plugin in plugins}
     try:
-        causes: list[asyncio.Future[Any]] = [scenario, interruption, *endings]
+        causes: list[asyncio.Future[Any]] = [scenario, interruption, plugins.failed]
         await asyncio.wait(causes, return_when=asyncio.FIRST_COMPLETED)
         if interruption.done():
             report.event("signal", signal.Signals(interruption.result()).name)
-        for ending, plugin in endings.items():
-            if ending.done():
-                report.failed(f"{plugin.name} {ending.result()}; its last lines were:")
-                report.details(plugin.last_lines)
+        if plugins.failed.done():
+            ending, last_lines = plugins.failed.result()
+            report.failed(f"{ending}; its last lines were:")
+            report.details(last_lines)
         if scenario.done():
             scenario.result()
     finally:
-        for task in (scenario, *endings):
-            task.cancel()
-        await asyncio.gather(scenario, *endings, return_exceptions=True)
+        scenario.cancel()
+        await asyncio.gather(scenario, return_exceptions=True)

@@ -56,36 +56,54 @@ class RebindGpu(Part):
     driver: IntelDriver
 
 
-ACTIONS = ("pause_seconds", "add_gpu", "remove_gpu", "rebind_gpu", "kubelet", "run_pod", "delete_pod")
+ACTIONS = ("add_gpu", "remove_gpu", "rebind_gpu", "kubelet", "run_pod", "delete_pod", "reboot")
 
 
-class Step(Part):
-    """One thing that happens, what is expected of it, or both."""
+class Action(Part):
+    """One thing that is done to a node."""
 
-    note: str = ""  # told before the step
-    pause_seconds: Seconds | None = None
     add_gpu: Name | None = None
     remove_gpu: Name | None = None
     rebind_gpu: RebindGpu | None = None
     kubelet: Literal["restart", "stop", "start"] | None = None
     run_pod: RunPod | None = None
     delete_pod: Name | None = None
-    expect: Mapping[ResourceName, Annotated[Counts, BeforeValidator(_counts)]] = Field(default_factory=dict)
-    within_seconds: Seconds = 5.0  # from the beginning of the step
+    reboot: Literal[True] | None = None
 
     @model_validator(mode="after")
     def _one_action(self) -> Self:
-        actions = [action for action in ACTIONS if getattr(self, action) is not None]
-        if len(actions) > 1:
-            raise ValueError(f"a step does one thing, not {' and '.join(actions)}")
-        if not actions and not self.expect:
-            raise ValueError(f"a step needs expect or one of {', '.join(ACTIONS)}")
+        if len(self.actions) > 1:
+            raise ValueError(f"a step does one thing, not {' and '.join(self.actions)}")
         return self
+
+    @property
+    def actions(self) -> list[str]:
+        """The keys that are given."""
+        return [action for action in ACTIONS if getattr(self, action) is not None]
 
     @property
     def gpu(self) -> str | None:
         """The card it is about."""
         return self.add_gpu or self.remove_gpu or (self.rebind_gpu.gpu if self.rebind_gpu else None)
+
+
+class Step(Action):
+    """One thing that happens, what is expected of it, or both."""
+
+    note: str = ""  # told before the step
+    pause_seconds: Seconds | None = None
+    expect: Mapping[ResourceName, Annotated[Counts, BeforeValidator(_counts)]] = Field(default_factory=dict)
+    within_seconds: Seconds = 5.0  # from the beginning of the step
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.actions and not self.expect:
+            raise ValueError(f"a step needs expect or one of {', '.join(('pause_seconds', *ACTIONS))}")
+        return self
+
+    @property
+    def actions(self) -> list[str]:
+        return [*(["pause_seconds"] if self.pause_seconds is not None else []), *super().actions]
 
 
 class Scenario(Part):

@@ -1,8 +1,9 @@
 """A node's hardware while it runs: cards come, go and change drivers, and the kernel tells whoever listens."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from xpu_simulator.errors import ImpossibleError
+from xpu_simulator.errors import ImpossibleError, UnknownGpuError
 from xpu_simulator.gpu import uevents
 from xpu_simulator.node import Gpu, Node
 from xpu_simulator.tree import SimulatedTree
@@ -21,6 +22,11 @@ class SimulatedNode:
         for gpu in node.gpus:
             self.tree.add_gpu(gpu)
             self._present[gpu.name] = gpu
+
+    @property
+    def gpus(self) -> Mapping[str, Gpu | None]:
+        """Every card of the description as it is now, None for one that is pulled out."""
+        return {gpu.name: self._present.get(gpu.name) for gpu in self._node.gpus}
 
     def add(self, name: str) -> None:
         """Plug a card of the description in: sysfs and device files, the kernel's events, and then udev's links."""
@@ -52,7 +58,7 @@ class SimulatedNode:
         try:
             return self._node.gpu(name)
         except KeyError as error:
-            raise ImpossibleError(error.args[0]) from None
+            raise UnknownGpuError(error.args[0]) from None
 
     def _present_gpu(self, name: str) -> Gpu:
         self._described(name)

@@ -31,7 +31,7 @@ class SimulatedTree:
         self.cpus_per_numa_node = cpus_per_numa_node
         for directory in ("sys/class/drm", "sys/devices", "sys/bus/pci/devices", "sys/bus/pci/drivers", "dev"):
             (root / directory).mkdir(parents=True, exist_ok=True)
-        self.device_nodes = _can_make_devices(self.dev) if device_nodes is None else device_nodes
+        self.device_nodes = can_make_devices(self.dev) if device_nodes is None else device_nodes
 
     def add_gpu(self, gpu: Gpu, *, by_path: bool = True) -> None:
         """A card appears. Without `by_path` it is as the kernel leaves it, before udev has seen it."""
@@ -114,7 +114,8 @@ class SimulatedTree:
             parent.rmdir()
 
 
-def _can_make_devices(directory: Path) -> bool:
+def can_make_devices(directory: Path) -> bool:
+    """Whether this process may make device nodes there."""
     probe = directory / ".probe"
     try:
         os.mknod(probe, stat.S_IFCHR, NULL_DEVICE)

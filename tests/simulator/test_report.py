@@ -3,7 +3,8 @@ import io
 import pytest
 
 from xpu_simulator.kubelet import events
-from xpu_simulator.report import Report, wants_colour
+from xpu_simulator.lines import Lines, wants_colour
+from xpu_simulator.report import Report
 
 
 class Clock:
@@ -26,7 +27,7 @@ def out() -> io.StringIO:
 
 @pytest.fixture
 def report(out: io.StringIO, clock: Clock) -> Report:
-    return Report(out, colour=False, clock=clock)
+    return Report(Lines(out, colour=False), clock=clock)
 
 
 def test_a_line_has_the_time_and_the_latency_since_the_step_began(
@@ -87,6 +88,10 @@ def test_many_ids_are_cut(report: Report, out: io.StringIO) -> None:
         ),
         (events.PodRejected(pod="p", reason="x", message="why"), "pod p is rejected: why"),
         (events.ContainerStartFailed(pod="p", message="why"), "pod p does not start: why"),
+        (events.Deregistration(resource="r", endpoint="e"), "gone r at e from plugins_registry"),
+        (events.CheckpointFailed(message="why"), "kubelet why"),
+        (events.NodeRebooted(), "node reboots"),
+        (events.PodAdmitted(pod="p", devices={"r": ["a", "b"]}, again=True), "pod p is admitted again with a b"),
     ],
 )
 def test_what_the_kubelet_sees_is_told(report: Report, out: io.StringIO, event: events.Event, text: str) -> None:
@@ -107,7 +112,7 @@ def test_control_characters_of_plugins_do_not_reach_the_terminal(report: Report,
 
 
 def test_colours_are_outside_the_columns(out: io.StringIO, clock: Clock) -> None:
-    Report(out, colour=True, clock=clock).passed("it came true")
+    Report(Lines(out, colour=True), clock=clock).passed("it came true")
     assert "\033[32mok       \033[0m" in out.getvalue()
 
 

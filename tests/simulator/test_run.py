@@ -1,56 +1,14 @@
 """The program as its users run it, with a plugin that is none of ours."""
 
-import os
 import re
-import select
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 import xpu_simulator
-
-PLUGIN = Path(__file__).with_name("foreign_plugin.py")
-PATHS = "--kubelet-dir {kubelet_dir} --sysfs-root {sysfs_root} --dev-root {dev_root} --uevent-socket {uevent_socket}"
-COMMAND = f"{sys.executable} {PLUGIN} {PATHS}"
-
-
-@pytest.fixture
-def directory() -> Generator[Path]:
-    """Where the simulator makes its directories; pytest's own are too long for sockets."""
-    path = Path(tempfile.mkdtemp(prefix="xs-", dir="/tmp"))
-    yield path
-    assert not list(path.iterdir()), "the simulator left something behind"
-    shutil.rmtree(path)
-
-
-class Simulator:
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "xpu_simulator", "run", "four-gpus", *arguments]
-        environment = {**os.environ, "TMPDIR": str(directory), "PYTHONPATH": str(PLUGIN.parents[1])}
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-        )
-        self.output = ""
-
-    def read_until(self, text: str) -> str:
-        """Read lines until one has `text` in it; that line."""
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self.output += line
-            if text in line:
-                return line
-        raise AssertionError(f"{text!r} is not in:\n{self.output}")
-
-    def finish(self) -> int:
-        output, self.errors = self.process.communicate(timeout=20)
-        self.output += output
-        return self.process.returncode
+from simulator.process import COMMAND, Simulator
 
 
 def play(directory: Path, tmp_path: Path, *steps: str, plugins: tuple[str, ...] = (COMMAND,)) -> Simulator:
@@ -159,20 +117,6 @@ def test_an_interrupted_scenario_has_not_passed(directory: Path, tmp_path: Path)
     assert simulator.finish() == 128 + signal.SIGINT
 
 
-def test_a_plugin_does_not_outlive_a_simulator_that_is_killed(directory: Path) -> None:
-    simulator = Simulator(directory, "--plugin", COMMAND)
-    plugin = os.pidfd_open(int(simulator.read_until("starts as process").split("process ")[1].split()[0]))
-    simulator.read_until("4 of 4 healthy")
-
-    simulator.process.kill()
-
-    assert select.select([plugin], [], [], 5)[0]
-    os.close(plugin)
-    simulator.finish()
-    for left in directory.iterdir():  # a killed program cannot clean up
-        shutil.rmtree(left)
-
-
 def test_several_plugins_run_on_one_node(directory: Path, tmp_path: Path) -> None:
     other = f"{COMMAND} --resource example.com/other --endpoint other.sock"
     simulator = play(
@@ -246,7 +190,7 @@ def test_a_bad_command_line_ends_with_2_and_one_line(directory: Path, arguments:
 
 
 def test_the_demo_passes(directory: Path, tmp_path: Path) -> None:
-    demo = (Path(xpu_simulator.__file__).parent / "examples/demo.yaml").read_text()
+    demo = (Path(xpu_simulator.__file__).parent / "examples/scenarios/demo.yaml").read_text()
     scenario = tmp_path / "demo.yaml"
     scenario.write_text(re.sub(r"  - pause_seconds: \d+\n", "", demo))
 
@@ -255,3 +199,19 @@ def test_the_demo_passes(directory: Path, tmp_path: Path) -> None:
     assert simulator.finish() == 0, simulator.output
     assert simulator.output.count("/dev/dri/by-path/pci-0000:") == 4
     assert "plugin    xpu-gpu-plugin exited with 0" in simulator.output
+
+
+def test_a_reboot_starts_plugins_anew_and_gives_pods_what_they_had(directory: Path, tmp_path: Path) -> None:
+    simulator = play(
+        directory,
+        tmp_path,
+        "expect: {example.com/card: 4}",
+        "run_pod: {name: one, resources: {example.com/card: 3}}",
+        "{reboot: true, expect: {example.com/card: 4}}",
+        "run_pod: {name: two, resources: {example.com/card: 2}, rejected: true}",
+    )
+    assert simulator.finish() == 0, simulator.output
+    assert simulator.output.count("starts as process") == 2
+    assert simulator.output.count("call      Allocate") == 1
+    assert re.search(r"node +reboots", simulator.output)
+    assert re.search(r"pod +one is admitted again with card", simulator.output)

@@ -9,6 +9,16 @@ of that path is stuck. Values only: nothing here opens or closes a connection.
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+FIRST_BY_PATH = 37  # the minor version from which connections are kept by name and path
+
+
+def keeps_by_path(version: str) -> bool:
+    """What a kubelet of a version does; ValueError for what is none."""
+    major, _, minor = version.partition(".")
+    if major != "1" or not minor.isdecimal():
+        raise ValueError(f"kubelet version {version!r}: expected one such as 1.36")
+    return int(minor) >= FIRST_BY_PATH
+
 
 class HasEndpoint(Protocol):
     @property
@@ -46,6 +56,9 @@ class Bookkeeping(Generic[Connection]):
         """A registration arrived and is about to be dialled."""
         self._tracked[self._key(connection)] = connection
 
+    def stream_ended(self, connection: Connection) -> Ended[Connection]:
+        return self.ended(connection.resource, connection.socket)
+
     def untrack(self, connection: Connection) -> None:
         """The registration failed. Whoever is tracked in its place is forgotten with it, as kubelets do."""
         self._tracked.pop(self._key(connection), None)
@@ -59,11 +72,12 @@ class Bookkeeping(Generic[Connection]):
             raise AlreadyConnectedError(f"device plugin already connected: {connection.socket}")
         siblings[connection.socket] = connection
 
-    def stream_ended(self, connection: Connection) -> Ended[Connection]:
-        closing = self._tracked.pop(self._key(connection), None)
+    def ended(self, resource: str, socket: object) -> Ended[Connection]:
+        """A stream ended, or a plugin of plugins_registry was taken away."""
+        closing = self._tracked.pop((resource, socket) if self._by_path else resource, None)
         if closing is None:  # forgotten: its entry, if it has one, stays
             return Ended()
-        siblings = self._connected.get(connection.resource, {})
+        siblings = self._connected.get(resource, {})
         was_connected = siblings.pop(closing.socket, None) is not None
         return Ended(close=closing, resource_lost=was_connected and not siblings)
 

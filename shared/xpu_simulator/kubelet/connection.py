@@ -17,6 +17,16 @@ PRE_START_TIMEOUT = 30.0  # seconds, fixed by the API
 Answer = TypeVar("Answer")
 
 
+def channel_to(socket: Path, *, authority: str | None = None) -> grpc.aio.Channel:
+    options: list[tuple[str, int | str]] = [
+        ("grpc.use_local_subchannel_pool", 1),  # else connections to one path share their reconnect back-off
+        ("grpc.enable_retries", 0),  # the kubelet's client does not repeat calls
+    ]
+    if authority is not None:
+        options.append(("grpc.default_authority", authority))
+    return grpc.aio.insecure_channel(f"unix:{socket}", options=options)
+
+
 class PluginError(Exception):
     """A call to a plugin failed; the text is as kubelets log it."""
 
@@ -30,14 +40,9 @@ class PluginConnection:
         self.options = pb.DevicePluginOptions()
         self.reading = asyncio.Event()  # cleared: the kubelet is slow and leaves the stream's messages where they are
         self.reading.set()
+        self.closed = False
         self._report = report
-        options: list[tuple[str, int | str]] = [
-            ("grpc.use_local_subchannel_pool", 1),  # else connections to one path share their reconnect back-off
-            ("grpc.enable_retries", 0),  # the kubelet's client does not repeat calls
-        ]
-        if authority is not None:
-            options.append(("grpc.default_authority", authority))
-        self._channel = grpc.aio.insecure_channel(f"unix:{socket}", options=options)
+        self._channel = channel_to(socket, authority=authority)
         self._plugin = pb_grpc.DevicePluginStub(self._channel)
 
     @property
@@ -50,7 +55,7 @@ class PluginConnection:
             async with asyncio.timeout(timeout):
                 await self._channel.channel_ready()
                 self._called("GetDevicePluginOptions")
-                self.options = await _answer(self._plugin.GetDevicePluginOptions(pb.Empty()))
+                self.options = await answered(self._plugin.GetDevicePluginOptions(pb.Empty()))
         except TimeoutError:
             raise PluginError(f"failed to dial device plugin: no answer on {self.socket} in {timeout:g} s") from None
         except PluginError as error:
@@ -62,7 +67,7 @@ class PluginConnection:
         stream = self._plugin.ListAndWatch(pb.Empty())
         while True:
             await self.reading.wait()
-            message = await _answer(stream.read())
+            message = await answered(stream.read())
             if not isinstance(message, pb.ListAndWatchResponse):  # the end of the stream
                 return
             yield message.devices
@@ -74,7 +79,7 @@ class PluginConnection:
         )
         request = pb.PreferredAllocationRequest(container_requests=[container])
         try:
-            answer = await _answer(self._plugin.GetPreferredAllocation(request))
+            answer = await answered(self._plugin.GetPreferredAllocation(request))
         except PluginError as error:
             raise PluginError(f"device plugin GetPreferredAllocation rpc failed with err: {error}") from error
         return frozenset(answer.container_responses[0].deviceIDs if answer.container_responses else ())
@@ -82,7 +87,7 @@ class PluginConnection:
     async def allocate(self, ids: Sequence[str]) -> pb.ContainerAllocateResponse:
         self._called("Allocate", tuple(ids))
         request = pb.AllocateRequest(container_requests=[pb.ContainerAllocateRequest(devices_ids=ids)])
-        answer = await _answer(self._plugin.Allocate(request))
+        answer = await answered(self._plugin.Allocate(request))
         if not answer.container_responses:
             raise PluginError("no containers return in allocation response")
         return answer.container_responses[0]
@@ -91,18 +96,19 @@ class PluginConnection:
         self._called("PreStartContainer", tuple(ids))
         request = pb.PreStartContainerRequest(devices_ids=ids)
         try:
-            await _answer(self._plugin.PreStartContainer(request, timeout=PRE_START_TIMEOUT))
+            await answered(self._plugin.PreStartContainer(request, timeout=PRE_START_TIMEOUT))
         except PluginError as error:
             raise PluginError(f"device plugin PreStartContainer rpc failed with err: {error}") from error
 
     async def close(self) -> None:
+        self.closed = True
         await self._channel.close()
 
     def _called(self, method: str, *arguments: tuple[str, ...] | int) -> None:
         self._report(Call(method=method, resource=self.resource, arguments=arguments))
 
 
-async def _answer(call: Awaitable[Answer]) -> Answer:
+async def answered(call: Awaitable[Answer]) -> Answer:
     """The answer of a call; its failure is told as Go's gRPC tells it, because pods show that text."""
     try:
         return await call

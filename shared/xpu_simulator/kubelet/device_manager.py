@@ -4,7 +4,7 @@ It lives as long as its kubelet; `resources` are handed from one to the next, as
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from xpu_simulator.kubelet.bookkeeping import AlreadyConnectedError, Bookkeeping
@@ -44,10 +44,13 @@ class DeviceManager:
         self._graces: dict[str, asyncio.TimerHandle] = {}
         self._paused: set[str] = set()
 
-    def recall(self) -> None:
-        """A kubelet starts: what it knew before exists without devices, for as long as the grace period lasts."""
+    def recall(self, names: Collection[str]) -> None:
+        """A kubelet starts: what its checkpoint names exists without devices, for as long as the grace period lasts."""
+        for name in names:
+            self._resources.setdefault(name, Resource(name=name))
         for resource in self._resources.values():
             resource.forget()
+            resource.registered = resource.name in names
             if resource.registered:
                 self._start_grace(resource.name)
 
@@ -66,10 +69,12 @@ class DeviceManager:
 
     async def register(self, request: pb.RegisterRequest) -> None:
         """Check a registration and dial back; the stream follows when the call has been answered."""
-        _check(request)
-        connection = PluginConnection(
-            request.resource_name, self._directory / request.endpoint, authority=self._authority, report=self._publish
-        )
+        _check_register(request)
+        await self.connect(request.resource_name, self._directory / request.endpoint)
+
+    async def connect(self, resource: str, socket: Path) -> None:
+        """Dial a plugin whose resource has been checked, and open its stream. Raises RegistrationError."""
+        connection = PluginConnection(resource, socket, authority=self._authority, report=self._publish)
         self._bookkeeping.track(connection)
         try:
             await connection.open(timeout=self._dial_timeout)
@@ -86,6 +91,7 @@ class DeviceManager:
     def _connected(self, connection: PluginConnection) -> None:
         resource = self._resources.setdefault(connection.resource, Resource(name=connection.resource))
         resource.registered = True
+        resource.pre_start_required = connection.options.pre_start_required
         self._end_grace(connection.resource)
         if connection.resource in self._paused:
             connection.reading.clear()
@@ -115,13 +121,24 @@ class DeviceManager:
     async def _stream_ended(self, connection: PluginConnection, reason: str) -> None:
         ended = self._bookkeeping.stream_ended(connection)
         if ended.resource_lost:
-            self._resources[connection.resource].lose()
-            self._start_grace(connection.resource)
+            self._lost(connection.resource)
         self._publish(StreamEnded(resource=connection.resource, endpoint=connection.endpoint, reason=reason))
         if ended.close is not None:
             await ended.close.close()
-        if ended.close is connection:
+        if connection.closed:
             self._streams.pop(connection, None)  # else it is closed with the kubelet: its entry may still be asked
+
+    async def disconnect(self, resource: str, socket: Path) -> None:
+        """A plugin of plugins_registry was taken away. Up to 1.36 this hits whoever registered the name last."""
+        ended = self._bookkeeping.ended(resource, socket)
+        if ended.resource_lost:
+            self._lost(resource)
+        if ended.close is not None:
+            await ended.close.close()  # its stream ends by this
+
+    def _lost(self, resource: str) -> None:
+        self._resources[resource].lose()
+        self._start_grace(resource)
 
     def pause(self, resource: str) -> None:
         self._paused.add(resource)
@@ -150,9 +167,21 @@ class DeviceManager:
         self._publish(ResourceDropped(resource=resource))
 
 
-def _check(request: pb.RegisterRequest) -> None:
+def _check_register(request: pb.RegisterRequest) -> None:
     if request.version != API_VERSION:
         supported = f'Supported version is ["{API_VERSION}"]'
         raise RegistrationError(f'requested API version "{request.version}" is not supported by kubelet. {supported}')
-    if reason := invalid_because(request.resource_name):
-        raise RegistrationError(f'the ResourceName "{request.resource_name}" is invalid: {reason}')
+    _check_name(request.resource_name)
+
+
+def check_plugin(resource: str, versions: Collection[str]) -> None:
+    """Check what a plugin of plugins_registry says of itself. Raises RegistrationError."""
+    if API_VERSION not in versions:
+        known = " ".join(versions)
+        raise RegistrationError(f"manager version, {API_VERSION}, is not among plugin supported versions [{known}]")
+    _check_name(resource)
+
+
+def _check_name(resource: str) -> None:
+    if reason := invalid_because(resource):
+        raise RegistrationError(f'the ResourceName "{resource}" is invalid: {reason}')

@@ -22,13 +22,34 @@ class KubeletStopped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRebooted(Event):
+    """No container runs any more and what was in memory is gone; the kubelet starts next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointFailed(Event):
+    """The kubelet goes on without what it could not read, or could not write."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration(Event):
-    """A plugin called Register."""
+    """A plugin called Register, or a socket in plugins_registry was tried."""
+
+    resource: str  # empty for a socket in plugins_registry that did not tell
+    endpoint: str  # a file name
+    version: str
+    error: str = ""  # why it was refused
+    registry: bool = False  # through plugins_registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deregistration(Event):
+    """A socket went from plugins_registry, or was replaced, and its plugin counts as registered no longer."""
 
     resource: str
     endpoint: str
-    version: str
-    error: str = ""  # why it was refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +57,8 @@ class Call(Event):
     """A call between kubelet and plugin began: `arguments` are the request's fields in their order."""
 
     method: str
-    resource: str
-    arguments: tuple[tuple[str, ...] | int, ...] = ()
+    resource: str  # empty for GetInfo, whose answer tells it
+    arguments: tuple[tuple[str, ...] | int | str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +87,7 @@ class ResourceDropped(Event):
 class PodAdmitted(Event):
     pod: str
     devices: Mapping[str, Sequence[str]]  # ids by resource
+    again: bool = False  # after a reboot, with what it had: Allocate was not called
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +95,11 @@ class PodRejected(Event):
     pod: str
     reason: str
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerStarted(Event):
+    pod: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

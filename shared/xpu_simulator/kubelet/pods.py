@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from xpu_shared.device import Allocation, DeviceNode, Mount
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
 
+NAMESPACE = "default"  # of every pod
+CONTAINER = "main"  # the one container of every pod
+
 
 class AdmissionError(Exception):
     """The pod is rejected for good, with the reason and message that its status shows."""

@@ -1,7 +1,7 @@
 """The kubelet's picture of each resource: which devices a plugin listed, which of them may be given out."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
 
@@ -13,6 +13,7 @@ class ListedDevice:
     id: str
     health: str = HEALTHY
     numa_nodes: tuple[int, ...] = ()
+    empty_topology: bool = False  # it has topology information that names no node
 
     @property
     def healthy(self) -> bool:
@@ -27,6 +28,7 @@ class Resource:
     registered: bool = False  # known to the device manager: registered, and not lost for longer than the grace period
     devices: Mapping[str, ListedDevice] = field(default_factory=dict)
     lists: int = 0  # lists received since the simulator started
+    pre_start_required: bool = False  # as its plugin said last
 
     @property
     def capacity(self) -> int:
@@ -47,18 +49,17 @@ class Resource:
 
     def lose(self) -> None:
         """Its plugin is gone: nothing of it may be given out, all of it still counts."""
-        self.devices = {
-            device.id: ListedDevice(id=device.id, health="Unhealthy", numa_nodes=device.numa_nodes)
-            for device in self.devices.values()
-        }
+        self.devices = {device.id: replace(device, health="Unhealthy") for device in self.devices.values()}
 
     def forget(self) -> None:
         self.devices = {}
+        self.pre_start_required = False
 
 
 def _listed(device: pb.Device) -> ListedDevice:
     numa_nodes = tuple(node.ID for node in device.topology.nodes)
-    return ListedDevice(id=device.ID, health=device.health, numa_nodes=numa_nodes)
+    empty = device.HasField("topology") and not numa_nodes
+    return ListedDevice(id=device.ID, health=device.health, numa_nodes=numa_nodes, empty_topology=empty)
 
 
 class Resources(dict[str, Resource]):

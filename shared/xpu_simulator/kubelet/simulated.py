@@ -2,31 +2,58 @@
 
 It behaves as kubelets do towards plugins, their weaknesses included: it dials back while Register is pending, opens
 one stream per registration and never again, takes messages of up to 4 MiB, gives every id to one pod at most, and
-wipes the sockets when it starts. Its sockets are in `device-plugins` below the directory it is given, as on a node.
+wipes the sockets when it starts. Below the directory it is given everything is where it is on a node: `device-plugins`
+with its socket and the plugins', `plugins_registry` for plugins that wait to be found, `pod-resources` with the socket
+that tells who holds what.
 """
 
 import os
 import random
+import shutil
 import stat
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-
-import grpc
 
 from xpu_simulator.errors import ImpossibleError
 from xpu_simulator.kubelet.admission import Admission
-from xpu_simulator.kubelet.connection import PluginConnection
-from xpu_simulator.kubelet.device_manager import DeviceManager, RegistrationError
-from xpu_simulator.kubelet.events import Call, Event, EventLog, KubeletStarted, KubeletStopped, Registration
+from xpu_simulator.kubelet.bookkeeping import keeps_by_path
+from xpu_simulator.kubelet.checkpoint import Checkpoint, CheckpointError
+from xpu_simulator.kubelet.checkpoint import read as read_checkpoint
+from xpu_simulator.kubelet.checkpoint import write as write_checkpoint
+from xpu_simulator.kubelet.choice import Choice
+from xpu_simulator.kubelet.connection import PluginConnection, PluginError
+from xpu_simulator.kubelet.device_manager import DeviceManager
+from xpu_simulator.kubelet.events import (
+    Call,
+    CheckpointFailed,
+    Event,
+    EventLog,
+    KubeletStarted,
+    KubeletStopped,
+    ListReceived,
+    NodeRebooted,
+    PodAdmitted,
+    PodDeleted,
+    PodRejected,
+    Registration,
+    ResourceDropped,
+)
+from xpu_simulator.kubelet.grants import Grants
+from xpu_simulator.kubelet.plugins_registry import PluginsRegistry
+from xpu_simulator.kubelet.pod_resources import PodResources, RateLimit
 from xpu_simulator.kubelet.pods import Pod
+from xpu_simulator.kubelet.registrar import Registrar
 from xpu_simulator.kubelet.resources import Resource, Resources
-from xpu_wire import deviceplugin_v1beta1_pb2 as pb
-from xpu_wire import deviceplugin_v1beta1_pb2_grpc as pb_grpc
+from xpu_simulator.kubelet.serving import KubeletLife, KubeletServer
+from xpu_simulator.kubelet.topology import checked_policy
+from xpu_wire.deviceplugin_v1beta1_pb2_grpc import add_RegistrationServicer_to_server
+from xpu_wire.podresources_v1_pb2_grpc import add_PodResourcesListerServicer_to_server
 
-FIRST_BY_PATH = 37  # the minor version from which connections are kept by name and path
 LONGEST_SOCKET_PATH = 107  # bytes, a limit of Linux
 REMEMBERED = 10_000  # calls and registrations
+REMEMBERED_CHANGES = (ListReceived, ResourceDropped, PodAdmitted, PodRejected, PodDeleted)  # the checkpoint is written
 
 
 class SimulatedKubelet:
@@ -39,6 +66,12 @@ class SimulatedKubelet:
         dial_timeout: seconds a plugin has to answer inside its Register call.
         grace: seconds after which a resource that nobody registers again is dropped.
         seed: for the order in which ids are handed out, which is random in every kubelet.
+        pod_resources_limit: how many requests the pod-resources API takes.
+        topology_policy: "none", "best-effort", "restricted" or "single-numa-node".
+        numa_nodes: of the machine; None are those that devices name.
+        cdi_device_exists: whether the container runtime knows a qualified CDI name; a container does not start without
+            those it was given. None: all are known.
+    What happens is told by its `events`.
     """
 
     def __init__(
@@ -50,75 +83,109 @@ class SimulatedKubelet:
         dial_timeout: float = 10.0,
         grace: float = 300.0,
         seed: int | None = None,
+        pod_resources_limit: RateLimit = RateLimit(),  # noqa: B008 - immutable
+        topology_policy: str = "none",
+        numa_nodes: Sequence[int] | None = None,
+        cdi_device_exists: Callable[[str], bool] | None = None,
     ) -> None:
         self.device_plugins = directory / "device-plugins"
         self.socket = self.device_plugins / "kubelet.sock"
+        self.pod_resources_socket = directory / "pod-resources" / "kubelet.sock"
+        self.plugins_registry = directory / "plugins_registry"
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH:
             raise ValueError(f"{self.socket} is too long for a socket: at most {LONGEST_SOCKET_PATH} bytes")
         self.resources = Resources()
         self.events = EventLog()
         self.calls: deque[Call] = deque(maxlen=REMEMBERED)
         self.registrations: deque[Registration] = deque(maxlen=REMEMBERED)
-        self._binding = directory / ".sockets"
-        self._by_path = _minor(version) >= FIRST_BY_PATH
+        self._by_path = keeps_by_path(version)
         self._authority = authority
         self._dial_timeout = dial_timeout
         self._grace = grace
-        self._server: grpc.aio.Server | None = None
-        self._manager: DeviceManager | None = None
-        shuffle = random.Random(seed)  # noqa: S311 - an arbitrary order, no secret
-        self._admission = Admission(self.resources, speaker=self._speaker, publish=self._publish, shuffle=shuffle)
+        self._pod_resources_limit = pod_resources_limit
+        self._life: KubeletLife | None = None
+        self._lives = 0
+        self._grants = Grants()
+        self._admission = Admission(
+            self.resources,
+            self._grants,
+            Choice(
+                self.resources,
+                self._grants,
+                connected=self._connected,
+                policy=checked_policy(topology_policy, numa_nodes),
+                numa_nodes=numa_nodes,
+                shuffle=random.Random(seed),  # noqa: S311 - an arbitrary order, no secret
+            ),
+            connected=self._connected,
+            publish=self._publish,
+            cdi_device_exists=cdi_device_exists or (lambda name: True),
+        )
 
     @property
     def pods(self) -> Mapping[str, Pod]:
         return self._admission.pods
 
     async def start(self) -> None:
-        """Wipe the sockets, listen, and remember resources without their devices."""
-        if self._server:
+        """Read the checkpoint, wipe the sockets, listen. What was known before is there again, without its devices."""
+        if self._life:
             raise ImpossibleError("the kubelet is running already")
         self._prepare_directory()
-        self._manager = DeviceManager(
-            self.device_plugins,
-            self.resources,
-            by_path=self._by_path,
-            authority=self._authority,
-            dial_timeout=self._dial_timeout,
-            grace=self._grace,
-            publish=self._publish,
-        )
-        self._manager.recall()
-        self._server = grpc.aio.server()
-        pb_grpc.add_RegistrationServicer_to_server(_Registrar(self._manager, self._publish), self._server)
-        self._server.add_insecure_port(f"unix:{self._binding / self.socket.name}")
-        await self._server.start()
+        self._life = self._new_life()
+        self._recall(self._life)
+        await self._life.start()
         self._publish(KubeletStarted())
 
     async def stop(self) -> None:
-        """End as a killed kubelet does: connections break, and its socket stays behind."""
-        if not self._server or not self._manager:
+        """End as a killed kubelet does: connections break, and its sockets stay behind."""
+        if not self._life:
             raise ImpossibleError("the kubelet is not running")
-        # gRPC unlinks the path it was told to bind; without the link it was reached through, the socket stays.
-        self._binding.unlink()
-        server, manager, self._server, self._manager = self._server, self._manager, None, None
-        await server.stop(None)
-        await manager.close()
+        life, self._life = self._life, None
+        await life.stop()
         self._publish(KubeletStopped())
 
     async def restart(self) -> None:
         await self.stop()
         await self.start()
 
+    async def reboot(
+        self, *, wipe: Iterable[Path] = (), before_pods: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
+        """The node goes down and comes up: containers end, the kubelet starts anew and admits its pods again.
+
+        A pod gets what its checkpoint says, by the old answer of Allocate, which is not called. It is rejected for
+        good when one of its devices is not listed as healthy by then, and does not start while CDI devices of its
+        answer are missing; `start_container` tries again. Events: NodeRebooted, KubeletStarted, then for each pod
+        PodRejected, or PodAdmitted with `again` and ContainerStarted or ContainerStartFailed.
+
+        Args:
+            wipe: files and directories that do not survive, such as the directory of CDI files.
+            before_pods: awaited between the kubelet's start and the pods' admission, which real kubelets do at once:
+                the time that plugins have to come up.
+        """
+        if self._life:
+            await self.stop()
+        self._admission.stop_all()
+        for path in wipe:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+        self._publish(NodeRebooted())
+        await self.start()
+        if before_pods:
+            await before_pods()
+        await self._admission.admit_again()
+
     async def __aenter__(self) -> "SimulatedKubelet":
         await self.start()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        if self._server:
+        if self._life:
             await self.stop()
 
     async def admit(self, pod: str, requests: Mapping[str, int]) -> Pod:
         """Run a pod of one container that asks for so many devices of each resource.
+
+        Events: PodRejected, or PodAdmitted and ContainerStarted or ContainerStartFailed.
 
         Raises:
             AdmissionError: it is rejected, which is final for a pod.
@@ -163,14 +230,59 @@ class SimulatedKubelet:
         return self.resources[resource]
 
     def _running(self) -> DeviceManager:
-        if not self._manager:
+        if not self._life:
             raise ImpossibleError("the kubelet is not running")
-        return self._manager
+        return self._life.manager
 
-    def _speaker(self, resource: str) -> PluginConnection | None:
-        return self._manager.speaker(resource) if self._manager else None
+    def _new_life(self) -> KubeletLife:
+        manager = DeviceManager(
+            self.device_plugins,
+            self.resources,
+            by_path=self._by_path,
+            authority=self._authority,
+            dial_timeout=self._dial_timeout,
+            grace=self._grace,
+            publish=self._publish,
+        )
+        registrar = Registrar(manager, self._publish)
+        lister = PodResources(self.pods, self._grants, self.resources, limit=self._pod_resources_limit)
+        return KubeletLife(
+            manager,
+            PluginsRegistry(self.plugins_registry, manager, dial_timeout=self._dial_timeout, publish=self._publish),
+            KubeletServer(self.socket, link=".sockets", add=partial(add_RegistrationServicer_to_server, registrar)),
+            KubeletServer(
+                self.pod_resources_socket,
+                link=".pod-sockets",
+                add=partial(add_PodResourcesListerServicer_to_server, lister),
+            ),
+        )
+
+    def _connected(self, resource: str) -> PluginConnection:
+        connection = self._life.manager.speaker(resource) if self._life else None
+        if connection is None:
+            raise PluginError(f"endpoint of {resource} has been stopped")
+        return connection
+
+    def _recall(self, life: KubeletLife) -> None:
+        checkpoint = Checkpoint()
+        try:
+            checkpoint = read_checkpoint(self.device_plugins)
+        except CheckpointError as error:
+            self._publish(CheckpointFailed(message=str(error)))
+        self._lives += 1
+        self._admission.recall(checkpoint.grants, adopt=self._lives == 1)
+        life.manager.recall(checkpoint.registered)
+
+    def _remember(self) -> None:
+        registered = {name: sorted(known.healthy) for name, known in self.resources.items() if known.registered}
+        try:
+            write_checkpoint(self.device_plugins, Checkpoint(grants=tuple(self._grants), registered=registered))
+        except CheckpointError as error:
+            self._publish(CheckpointFailed(message=str(error)))
 
     def _publish(self, event: Event) -> None:
+        if self._life and isinstance(event, REMEMBERED_CHANGES):
+            self._remember()
         if isinstance(event, Call):
             self.calls.append(event)
         elif isinstance(event, Registration):
@@ -184,35 +296,4 @@ class SimulatedKubelet:
             if stat.S_ISSOCK(path.lstat().st_mode):
                 path.unlink(missing_ok=True)
         (self.device_plugins / "DEPRECATION").touch()
-        self._binding.unlink(missing_ok=True)
-        self._binding.symlink_to(self.device_plugins.name)
-
-
-class _Registrar(pb_grpc.RegistrationServicer):
-    def __init__(self, manager: DeviceManager, publish: Callable[[Event], None]) -> None:
-        self._manager = manager
-        self._publish = publish
-
-    async def Register(
-        self, request: pb.RegisterRequest, context: grpc.aio.ServicerContext[pb.RegisterRequest, pb.Empty]
-    ) -> pb.Empty:
-        error = ""
-        try:
-            await self._manager.register(request)
-        except RegistrationError as refusal:
-            error = str(refusal)
-        self._publish(
-            Registration(
-                resource=request.resource_name, endpoint=request.endpoint, version=request.version, error=error
-            )
-        )
-        if error:
-            await context.abort(grpc.StatusCode.UNKNOWN, error)
-        return pb.Empty()
-
-
-def _minor(version: str) -> int:
-    major, _, minor = version.partition(".")
-    if major != "1" or not minor.isdecimal():
-        raise ValueError(f"kubelet version {version!r}: expected one such as 1.36")
-    return int(minor)
+        self.pod_resources_socket.parent.mkdir(mode=0o750, exist_ok=True)

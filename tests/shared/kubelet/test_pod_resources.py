@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from framework import RESOURCE, DemoPlugin, running, unit
+from framework import QUICK, RESOURCE, DemoPlugin, Node, running, unit
 from xpu_shared.kubelet.pod_resources import Holder, PodResources
+from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_wire import podresources_v1_pb2 as pb
 from xpu_wire.podresources_v1_pb2_grpc import PodResourcesListerServicer, add_PodResourcesListerServicer_to_server
 
@@ -121,20 +122,48 @@ async def test_an_answer_larger_than_4_mib_is_taken(tmp_path: Path) -> None:
 
 
 async def test_a_device_that_is_held_stays_listed_after_its_retention_and_goes_when_it_is_free(tmp_path: Path) -> None:
-    plugin, lister = DemoPlugin(), Lister(held("a", "unit0"))
-    async with serving(tmp_path, lister), running(tmp_path, plugin, lost_device_retention=0.0) as node:
+    plugin = DemoPlugin(devices={"unit": [unit("unit0")]})
+    async with running(tmp_path, plugin, lost_device_retention=0.0) as node:
+        await node.kubelet.wait_for_list(RESOURCE)
+        await node.kubelet.admit("holder", {RESOURCE: 1})
+        plugin.devices = {"unit": [unit("unit0"), unit("unit1")]}
+        node.uevent()
         await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.allocatable == 2)
+        await asyncio.wait_for(known(node), 10)
+
         plugin.devices = {"unit": [unit("unit1")]}
         node.uevent()
         await node.kubelet.wait_for_list(RESOURCE, lambda listed: (listed.allocatable, listed.capacity) == (1, 2))
+        before = plugin.scans
+        node.uevent()
+        await plugin.scanned(before + 4)
+        assert node.kubelet.resources[RESOURCE].capacity == 2
 
-        lister.pods = []
-        await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.capacity == 1, timeout=30)
+        node.kubelet.delete("holder")
+        await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.capacity == 1)
+
+
+async def known(node: Node) -> None:
+    """Wait until the pod-resources API tells of a holder, and has been asked since."""
+    resources = PodResources(node.root / "pod-resources/kubelet.sock", period=0.02)
+    told = asyncio.Event()
+    resources.listen(told.set)
+    asking = asyncio.create_task(resources.run())
+    await told.wait()
+    asking.cancel()
+    await asyncio.wait({asking})
+    await asyncio.sleep(2 * QUICK.holders)
 
 
 async def test_a_device_that_went_while_no_plugin_ran_is_listed_for_its_holder(tmp_path: Path) -> None:
-    plugin, lister = DemoPlugin(), Lister(held("a", "unit7"))
-    async with serving(tmp_path, lister), running(tmp_path, plugin) as node:
-        listed = await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.capacity == 3)
-        assert listed.devices["unit7"].health == "Unhealthy"
-        await asyncio.sleep(0)
+    kubelet = SimulatedKubelet(tmp_path)
+    async with kubelet:
+        async with running(tmp_path, DemoPlugin(devices={"unit": [unit("unit7")]}), kubelet=kubelet):
+            await kubelet.wait_for_list(RESOURCE)
+            await kubelet.admit("holder", {RESOURCE: 1})
+        async with running(tmp_path, DemoPlugin(), kubelet=kubelet):
+            listed = await kubelet.wait_for_list(
+                RESOURCE, lambda listed: set(listed.devices) == {"unit0", "unit1", "unit7"}
+            )
+            assert listed.devices["unit7"].health == "Unhealthy"
+            assert listed.allocatable == 2

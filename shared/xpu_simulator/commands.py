@@ -1,0 +1,134 @@
+"""The commands that change or show a simulation which runs in another terminal."""
+
+import argparse
+import sys
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console, Group
+
+from xpu_simulator import panels
+from xpu_simulator.errors import ImpossibleError, UsageError
+from xpu_simulator.messages import Request, reason
+from xpu_simulator.remote import ask, choose
+from xpu_simulator.scenario import Action
+from xpu_simulator.status import Status
+
+Commands = Any  # argparse keeps the type of what add_subparsers gives to itself
+DRIVERS = ("i915", "xe", "vfio-pci")
+UNBOUNDED = 1000  # columns or rows, where there is no terminal
+
+
+def add_commands(commands: Commands) -> None:
+    """Declare them; each leaves the function that carries it out in `call`."""
+    for name, help_text in (("add", "plug a GPU in"), ("remove", "pull a GPU out")):
+        parser = _command(commands, name, _change_gpu, help_text)
+        parser.add_argument("gpu", metavar="GPU", help="its name in the node's description, such as gpu2")
+        parser.set_defaults(key=f"{name}_gpu")
+    rebind = _command(commands, "rebind", _rebind, "take a GPU from its driver and give it to another")
+    rebind.add_argument("gpu", metavar="GPU", help="its name in the node's description, such as gpu2")
+    rebind.add_argument("--driver", choices=DRIVERS, help="by default it gets the one it has")
+    kubelet = _command(commands, "kubelet", _kubelet, "restart, stop or start the kubelet")
+    kubelet.add_argument("what", choices=("restart", "stop", "start"))
+    _command(commands, "reboot", _reboot, "reboot the node: plugins and kubelet start anew, pods get what they had")
+    _add_pod_commands(
+        commands.add_parser("pod", help="run or delete a pod").add_subparsers(metavar="COMMAND", required=True)
+    )
+    status = _command(commands, "status", _status, "show resources, devices and pods")
+    status.add_argument("--output", choices=("table", "json"), default="table")
+
+
+def _add_pod_commands(commands: Commands) -> None:
+    run = _command(commands, "run", _run_pod, "run a pod that asks for GPUs")
+    run.add_argument("pod", metavar="NAME")
+    run.add_argument("--gpus", metavar="NUMBER", type=_count, default=1, help="how many, 1 by default")
+    run.add_argument("--resource", metavar="RESOURCE", help="by default the only one there is")
+    delete = _command(commands, "delete", _delete_pod, "delete a pod; its devices are free")
+    delete.add_argument("pod", metavar="NAME")
+
+
+def _command(commands: Commands, name: str, call: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=f"{text.capitalize()}.", allow_abbrev=False
+    )
+    parser.add_argument("--name", metavar="NAME", dest="simulator", help="which simulator; by default the only one")
+    parser.set_defaults(call=call)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a number from 1, found {text!r}")
+    return int(text)
+
+
+def _change_gpu(options: argparse.Namespace) -> int:
+    return _do(options, {options.key: options.gpu})
+
+
+def _rebind(options: argparse.Namespace) -> int:
+    driver = options.driver or _driver(_ask_status(options), options.gpu)
+    return _do(options, {"rebind_gpu": {"gpu": options.gpu, "driver": driver}})
+
+
+def _driver(status: Status, gpu: str) -> str:
+    drivers = {gpu.name: gpu.driver for gpu in status.gpus}
+    return drivers.get(gpu) or DRIVERS[0]  # the simulator says what is wrong with one that is not there
+
+
+def _kubelet(options: argparse.Namespace) -> int:
+    return _do(options, {"kubelet": options.what})
+
+
+def _reboot(options: argparse.Namespace) -> int:
+    return _do(options, {"reboot": True})
+
+
+def _run_pod(options: argparse.Namespace) -> int:
+    resource = options.resource or _only_resource(_ask_status(options))
+    return _do(options, {"run_pod": {"name": options.pod, "resources": {resource: options.gpus}}})
+
+
+def _only_resource(status: Status) -> str:
+    names = [resource.name for resource in status.resources]
+    if not names:
+        raise ImpossibleError("no plugin has registered a resource")
+    if len(names) > 1:
+        raise UsageError(f"choose a resource with --resource; there are {', '.join(names)}")
+    return names[0]
+
+
+def _delete_pod(options: argparse.Namespace) -> int:
+    return _do(options, {"delete_pod": options.pod})
+
+
+def _status(options: argparse.Namespace) -> int:
+    status = _ask_status(options)
+    if options.output == "json":
+        print(status.model_dump_json(indent=2))
+        return 0
+    console = Console() if sys.stdout.isatty() else Console(width=UNBOUNDED)
+    print_status(status, console)
+    return 0
+
+
+def print_status(status: Status, console: Console) -> None:
+    devices = panels.devices(status, width=console.width if console.is_terminal else 0, height=sys.maxsize)
+    console.print(Group(panels.headline(status), panels.gpus(status), "", panels.resources(status), "", devices))
+
+
+def _do(options: argparse.Namespace, action: dict[str, Any]) -> int:
+    try:
+        request = Request(action=Action.model_validate(action))
+    except ValidationError as error:
+        raise UsageError(reason(error)) from None
+    answer = ask(choose(options.simulator), request)
+    print(answer.text) if answer.exit_code == 0 else print(f"xpu-simulator: {answer.text}", file=sys.stderr)
+    return answer.exit_code
+
+
+def _ask_status(options: argparse.Namespace) -> Status:
+    answer = ask(choose(options.simulator), Request())
+    if answer.status is None:
+        raise ImpossibleError(answer.text or "the simulator did not tell its status")
+    return answer.status

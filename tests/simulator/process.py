@@ -1,0 +1,49 @@
+"""`xpu-simulator` as a process, for tests."""
+
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+PLUGIN = Path(__file__).with_name("foreign_plugin.py")
+PATHS = "--kubelet-dir {kubelet_dir} --sysfs-root {sysfs_root} --dev-root {dev_root} --uevent-socket {uevent_socket}"
+COMMAND = f"{sys.executable} {PLUGIN} {PATHS}"
+
+
+class Simulator:
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "xpu_simulator", "run", "four-gpus", *arguments]
+        environment = {**os.environ, "TMPDIR": str(directory), "PYTHONPATH": str(PLUGIN.parents[1])}
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        self.output = ""
+
+    def read_until(self, text: str) -> str:
+        """Read lines until one has `text` in it; that line."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.output += line
+            if text in line:
+                return line
+        raise AssertionError(f"{text!r} is not in:\n{self.output}")
+
+    def finish(self) -> int:
+        output, self.errors = self.process.communicate(timeout=20)
+        self.output += output
+        return self.process.returncode
+
+    def kill(self) -> None:
+        """End it with SIGKILL, and wait for every process that it has started."""
+        descendants = [os.pidfd_open(pid) for pid in descendants_of(self.process.pid)]
+        self.process.kill()
+        for descendant in descendants:
+            assert select.select([descendant], [], [], 10)[0], "it has left a process behind"
+            os.close(descendant)
+        self.finish()
+
+
+def descendants_of(pid: int) -> list[int]:
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [*children, *(pid for child in children for pid in descendants_of(child))]

@@ -1,0 +1,232 @@
+"""Commands from another terminal, to a simulator that runs as a process."""
+
+import json
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from simulator.process import COMMAND, Simulator
+from xpu_simulator.__main__ import main
+
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def command(directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command; the answer is its exit code and what it wrote."""
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        try:
+            code = main(arguments)
+        except SystemExit as end:  # argparse's
+            code = int(end.code or 0)
+        written = capsys.readouterr()
+        return code, written.out + written.err
+
+    return run
+
+
+@pytest.fixture
+def simulator(directory: Path) -> Generator[Simulator]:
+    simulator = Simulator(directory, "--plugin", COMMAND)
+    simulator.read_until("4 of 4 healthy")
+    yield simulator
+    simulator.process.terminate()
+    assert simulator.finish() == 0, simulator.output + simulator.errors
+
+
+def test_gpus_come_go_and_change_drivers(simulator: Simulator, command: Command) -> None:
+    assert command("remove", "gpu2") == (0, "gpu2 is pulled out\n")
+    simulator.read_until("3 of 3 healthy")
+    assert command("add", "gpu2") == (0, "gpu2 is plugged in\n")
+    simulator.read_until("4 of 4 healthy")
+    assert command("rebind", "gpu2", "--driver", "xe") == (0, "gpu2 has driver xe now\n")
+    assert command("rebind", "gpu2") == (0, "gpu2 has driver xe now\n")
+
+
+def test_pods_come_and_go(simulator: Simulator, command: Command) -> None:
+    code, text = command("pod", "run", "--gpus", "2", "training")
+    assert (code, text.split(" with ")[0]) == (0, "pod training runs")
+    code, text = command("pod", "run", "--resource", "example.com/card", "greedy", "--gpus", "3")
+    assert (code, text.count("\n")) == (1, 1)
+    assert text.startswith("xpu-simulator: pod greedy is rejected: UnexpectedAdmissionError: Allocate failed due to")
+    assert command("pod", "delete", "training") == (0, "pod training is deleted, its devices are free\n")
+
+
+def test_the_kubelet_restarts_stops_and_starts(simulator: Simulator, command: Command) -> None:
+    assert command("kubelet", "restart") == (0, "the kubelet has restarted\n")
+    assert command("kubelet", "stop") == (0, "the kubelet is stopped\n")
+    assert command("status")[1].startswith("four-gpus   kubelet 1.36 stopped   0 pods   /tmp/")
+    assert command("kubelet", "start") == (0, "the kubelet is started\n")
+
+
+def test_the_status_is_a_table_for_people_and_json_for_programs(simulator: Simulator, command: Command) -> None:
+    command("remove", "gpu3")
+    simulator.read_until("3 of 3 healthy")
+    command("pod", "run", "training")
+
+    code, table = command("status")
+    status = json.loads(command("status", "--output", "json")[1])
+
+    assert code == 0
+    assert "GPUs   i915 gpu0 gpu1 gpu2   pulled out gpu3\n" in table
+    assert table.splitlines()[3].split() == ["RESOURCE", "CAPACITY", "ALLOCATABLE", "IN", "USE"]
+    assert table.splitlines()[4].split() == ["example.com/card", "3", "3", "1"]
+    (holder,) = [line.split() for line in table.splitlines() if "training" in line]
+    assert holder[1:] == ["Healthy", "training"]
+    assert status["kubelet"] == {"version": "1.36", "running": True}
+    assert status["gpus"][3] == {"name": "gpu3", "driver": None}
+    assert [device["pod"] for device in status["resources"][0]["devices"]].count("training") == 1
+    assert list(status["pods"][0]["devices"]) == ["example.com/card"]
+
+
+def test_what_cannot_be_done_is_one_line(simulator: Simulator, command: Command) -> None:
+    command("remove", "gpu3")
+    errors = {
+        "remove gpu3": "gpu3 is not there",
+        "rebind gpu3": "gpu3 is not there",
+        "add gpu0": "gpu0 is there already",
+        "kubelet start": "the kubelet is running already",
+        "pod delete nobody": "there is no pod 'nobody'",
+        "status --name other": "no simulator 'other' is running; there are four-gpus",
+        "run four-gpus --name four-gpus": "a simulator 'four-gpus' is running already",
+    }
+    for arguments, error in errors.items():
+        assert command(*arguments.split()) == (1, f"xpu-simulator: {error}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        ("", "the following arguments are required: COMMAND"),
+        ("frob", "choose from 'run', 'add', 'remove'"),
+        ("add", "the following arguments are required: GPU"),
+        ("add gpu0 gpu1", "unrecognized arguments: gpu1"),
+        ("rebind gpu0 --driver nouveau", "choose from 'i915', 'xe', 'vfio-pci'"),
+        ("kubelet kill", "choose from 'restart', 'stop', 'start'"),
+        ("pod frob", "choose from 'run', 'delete'"),
+        ("pod run", "the following arguments are required: NAME"),
+        ("pod run training --gpus 0", "expected a number from 1, found '0'"),
+        ("pod run training --gpus two", "expected a number from 1, found 'two'"),
+        ("pod run training --resource card", "'card' is no resource name: it has no slash"),
+        ("pod run --resource a.b/c -- -x", "a name has letters, digits, '-' and '_'"),
+        ("status --output yaml", "choose from 'table', 'json'"),
+        ("run four-gpus --name a/b", "expected letters, digits, '-' and '_', at most 63, found 'a/b'"),
+        ("tree four-gpus", "the following arguments are required: DIRECTORY"),
+        ("tree five-gpus /tmp", "there are 2x4-PVC-xelink, 8x-DG1"),
+    ],
+)
+def test_wrong_arguments_say_what_is_allowed(command: Command, arguments: str, allowed: str) -> None:
+    code, text = command(*arguments.split())
+    assert code == 2
+    assert allowed in text.splitlines()[-1]
+
+
+def test_an_unknown_gpu_says_which_there_are(simulator: Simulator, command: Command) -> None:
+    for arguments in (["add", "gpu9"], ["remove", "gpu9"], ["rebind", "gpu9"], ["rebind", "gpu9", "--driver", "xe"]):
+        assert command(*arguments) == (2, "xpu-simulator: no GPU 'gpu9'; there are gpu0, gpu1, gpu2, gpu3\n")
+
+
+def test_of_several_simulators_one_is_chosen_by_name(directory: Path, simulator: Simulator, command: Command) -> None:
+    named, numbered = Simulator(directory, "--name", "other"), Simulator(directory)
+    named.read_until("listens")
+    numbered.read_until("listens")
+
+    expected = "several simulators are running: choose one with --name; there are "
+    code, text = command("status")
+    assert (code, text.removeprefix(f"xpu-simulator: {expected}").strip().split(", ")) == (
+        2,
+        ["four-gpus", "four-gpus-2", "other"],
+    )
+    assert command("remove", "gpu0", "--name", "other") == (0, "gpu0 is pulled out\n")
+    assert command("pod", "run", "one", "--name", "other") == (
+        1,
+        "xpu-simulator: no plugin has registered a resource\n",
+    )
+    for other in (named, numbered):
+        other.process.terminate()
+        assert other.finish() == 0
+
+
+def test_several_resources_have_to_be_told_apart(directory: Path, command: Command) -> None:
+    other = f"{COMMAND} --resource example.com/other --endpoint other.sock"
+    simulator = Simulator(directory, "--plugin", COMMAND, "--plugin", other)
+    simulator.read_until("4 of 4 healthy")
+    simulator.read_until("4 of 4 healthy")
+
+    code, text = command("pod", "run", "one")
+
+    assert code == 2
+    assert text.endswith("choose a resource with --resource; there are example.com/card, example.com/other\n")
+    assert "other/card3" in command("status")[1]
+    simulator.process.terminate()
+    assert simulator.finish() == 0
+
+
+def test_without_a_simulator_there_is_nothing_to_ask(directory: Path, command: Command) -> None:
+    code, text = command("status")
+    assert (code, text.count("\n")) == (1, 1)
+    assert "no simulator of yours is running" in text
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_a_stale_socket_and_a_directory_open_to_others_are_passed_over(
+    directory: Path, command: Command, mode: int
+) -> None:
+    other = directory / "xpu-sim-abc"
+    other.mkdir()
+    other.chmod(mode)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(other / "four-gpus.sock"))
+        if mode != 0o700:
+            listener.listen()
+        assert command("status")[0] == 1
+    shutil.rmtree(other)
+
+
+def test_only_its_user_reaches_it(directory: Path, simulator: Simulator) -> None:
+    (root,) = directory.iterdir()
+    assert root.stat().st_mode & 0o777 == 0o700
+    assert (root / "four-gpus.sock").stat().st_mode & 0o777 == 0o600
+
+
+def test_requests_of_other_programs_are_checked(directory: Path, simulator: Simulator) -> None:
+    (root,) = directory.iterdir()
+    errors = {
+        b"{": "the request: Invalid JSON",
+        b"[]": "the request: Input should be an object",
+        b"\xff\xfe": "the request: Invalid JSON",
+        b'{"action": null, "force": true}': "force: Extra inputs are not permitted",
+        b'{"action": {"add_gpu": "gpu0", "remove_gpu": "gpu0"}}': "action: a step does one thing, not add_gpu and",
+        b'{"action": {"pause_seconds": 5}}': "action.pause_seconds: Extra inputs are not permitted",
+        b'{"action": {"run_pod": {"name": "a", "resources": {"a/b": true}}}}': "action.run_pod.resources.a/b: ",
+        b'{"action": {}}': "action: expected one of add_gpu, remove_gpu,",
+    }
+    for line, error in errors.items():
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(root / "four-gpus.sock"))
+            connection.sendall(line + b"\n")
+            answer = json.loads(connection.makefile().read())
+        assert answer["exit_code"] == 2
+        assert answer["text"].startswith(error)
+
+
+def test_a_reboot_gives_pods_what_they_had(simulator: Simulator, command: Command) -> None:
+    command("pod", "run", "training", "--gpus", "3")
+    assert command("reboot") == (0, "the node has rebooted; 1 of 1 pods run again\n")
+    assert command("pod", "run", "greedy", "--gpus", "2")[0] == 1
+
+
+def test_without_room_for_its_directory_run_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    code, text = command("run", "four-gpus")
+    assert (code, text.count("\n")) == (1, 1)
+    assert "No such file or directory" in text
+    assert "nowhere/xpu-sim-" in text
