@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +15,12 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read when grpc is imported; 
 from rich.console import Console
 
 from xpu_simulator import fakedev
-from xpu_simulator.commands import Commands, add_commands
+from xpu_simulator.commands import Commands, add_commands, checked_name
 from xpu_simulator.descriptions import node_examples, read_generator, read_node, read_scenario, scenario_examples
 from xpu_simulator.errors import ImpossibleError, UsageError
 from xpu_simulator.kubelet.topology import Policy
 from xpu_simulator.lines import Lines, wants_colour
 from xpu_simulator.live import LiveView
-from xpu_simulator.node import NAME
 from xpu_simulator.remote import running
 from xpu_simulator.run import Simulation, run
 from xpu_simulator.workspace import Workspace
@@ -46,15 +47,27 @@ current directory, in the place of what an earlier run has left.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what the terminal's encoding lacks is shown as ?
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:  # argparse itself would show how to use the program instead of the command
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
-        return int(options.call(options))
+        code = int(options.call(options))
+        sys.stdout.flush()
+    except BrokenPipeError:  # of `status | head`; what Python still holds must not fail at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except UsageError as error:
         print(f"xpu-simulator: {error}", file=sys.stderr)
         return 2
     except (ImpossibleError, OSError) as error:
         print(f"xpu-simulator: {error}", file=sys.stderr)
         return 1
+    return code
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -108,7 +121,7 @@ def _fakedev(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="xpu-simulator", description="A Kubernetes node without hardware.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(required=True)
     _add_run(commands)
     add_commands(commands)
     tree = commands.add_parser(
@@ -120,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     tree.add_argument("node", metavar="NODE", help="the description of a node")
     tree.add_argument("directory", metavar="DIRECTORY", type=Path)
     tree.add_argument("--no-mknod", action="store_true", help="regular files instead of device nodes, which need root")
-    tree.set_defaults(call=_tree)
+    tree.set_defaults(call=_tree, parser=tree)
     fake = commands.add_parser(
         "fakedev", help="write fake devices as Intel's generator does", description=FAKEDEV, allow_abbrev=False
     )
@@ -128,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     fake.add_argument("-verbose", "--verbose", action="store_true", help="show the configuration")
     fake.add_argument("-root", "--root", metavar="DIRECTORY", type=Path, default=Path(), help="instead of the current")
     fake.add_argument("-no-mknod", "--no-mknod", action="store_true", help="regular files instead of device nodes")
-    fake.set_defaults(call=_fakedev)
+    fake.set_defaults(call=_fakedev, parser=fake)
     return parser
 
 
@@ -154,22 +167,20 @@ def _add_run(commands: Commands) -> None:
     parser.add_argument(
         "--topology-policy",
         metavar="POLICY",
-        choices=list(Policy),
+        choices=[str(policy) for policy in Policy],  # argparse shows what it is given
         default=Policy.NONE,
         help=f"how devices are aligned with NUMA nodes: {', '.join(Policy)}",
     )
     parser.add_argument("--plain", action="store_true", help="lines instead of a live view")
     parser.add_argument("--show-output", action="store_true", help="show what plugins write; without a view, on stderr")
     parser.add_argument(
-        "--name", metavar="NAME", dest="simulator", type=_name, help="what other commands call it; by default as NODE"
+        "--name",
+        metavar="NAME",
+        dest="simulator",
+        type=checked_name,
+        help="what other commands call it; by default as NODE",
     )
-    parser.set_defaults(call=_run)
-
-
-def _name(text: str) -> str:
-    if not NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"expected letters, digits, '-' and '_', at most 63, found {text!r}")
-    return text
+    parser.set_defaults(call=_run, parser=parser)
 
 
 if __name__ == "__main__":

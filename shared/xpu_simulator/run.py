@@ -51,7 +51,6 @@ async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
     plugins = Plugins(commands, report, page, workspace, show_output=simulation.show_output)
     actions = Actions(node, kubelet, plugins, report, lost_at_reboot=[root / "cdi"])
     scenario = simulation.scenario
-    playing = Player(actions, kubelet, report).play(scenario) if scenario else _forever()
     report.event("node", f"{len(node.gpus)} GPUs and kubelet {simulation.kubelet_version} in {root}")
     kubelet.events.subscribe(report.kubelet_event)
     async with (
@@ -60,6 +59,7 @@ async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
         plugins,
         page.showing(status),
     ):
+        playing = Player(actions, kubelet, report).play(scenario) if scenario else _forever()
         await _until_the_end(playing, plugins, interruption, report)
     report.summary()
     if interruption.done() and (scenario or interruption.result() == signal.SIGPIPE):
