@@ -129,7 +129,9 @@ def _status(options: argparse.Namespace) -> int:
 
 def print_status(status: Status, console: Console) -> None:
     devices = panels.devices(status, width=console.width if console.is_terminal else 0, height=sys.maxsize)
-    console.print(Group(panels.headline(status), panels.gpus(status), "", panels.resources(status), "", devices))
+    with console.capture() as capture:  # rich itself would end the program when nobody reads what it prints
+        console.print(Group(panels.headline(status), panels.gpus(status), "", panels.resources(status), "", devices))
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def _do(options: argparse.Namespace, action: dict[str, Any]) -> int:

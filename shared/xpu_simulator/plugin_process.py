@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from xpu_simulator.errors import UsageError
+from xpu_simulator.guardian import VARIABLE
 
 OUR_PREFIX = "xpu-"
 OUR_FLAGS = ("sysfs-root", "dev-root", "host-dev-root", "kubelet-dir", "cdi-dir", "uevent-socket")
@@ -49,14 +50,15 @@ def _find(program: str) -> str:
     return str(Path(found).absolute())
 
 
-async def start_plugin(command: list[str], *, show: Callable[[str], None]) -> "PluginProcess":
-    """Start a plugin; `show` gets each line it writes."""
+async def start_plugin(command: list[str], *, root: Path, show: Callable[[str], None]) -> "PluginProcess":
+    """Start a plugin of the simulation in `root`; `show` gets each line it writes."""
     # A pipe of our own: asyncio's wait() would last until a plugin's children have closed theirs.
     read_end, write_end = os.pipe()
     wrapper = Path(__file__).with_name("die_with_parent.py")
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(wrapper), str(os.getpid()), *command),
+            env={**os.environ, VARIABLE: str(root)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=write_end,
             stderr=asyncio.subprocess.STDOUT,

@@ -83,7 +83,7 @@ def output() -> Output:
 
 
 async def started(script: str, output: Output) -> PluginProcess:
-    return await start_plugin(["/bin/sh", "-c", script], show=output.put_nowait)
+    return await start_plugin(["/bin/sh", "-c", script], root=Path("/nowhere"), show=output.put_nowait)
 
 
 async def test_its_output_is_shown_and_its_last_lines_kept(output: Output) -> None:
