@@ -12,8 +12,6 @@ from pathlib import Path
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read when grpc is imported; it would report each plugin that ends
 
-from rich.console import Console
-
 from xpu_simulator import fakedev
 from xpu_simulator.commands import Commands, add_commands, checked_name
 from xpu_simulator.descriptions import node_examples, read_generator, read_node, read_scenario, scenario_examples
@@ -23,6 +21,7 @@ from xpu_simulator.lines import Lines, wants_colour
 from xpu_simulator.live import LiveView
 from xpu_simulator.remote import running
 from xpu_simulator.run import Simulation, run
+from xpu_simulator.screen import in_background
 from xpu_simulator.workspace import Workspace
 from xpu_simulator.written_tree import write_tree
 
@@ -37,7 +36,7 @@ A plugin's command may contain {{sysfs_root}}, {{dev_root}}, {{host_dev_root}}, 
 {{uevent_socket}}. One of our own programs (xpu-…) without any of these is given all of them as flags.
 
 In a terminal it is a live view of the whole terminal. With --plain, with a scenario, whose story is longer than a
-terminal, and when stdout is no terminal, it writes a line for each event.
+terminal, in the background and when stdout is no terminal, it writes a line for each event.
 """
 
 FAKEDEV = """\
@@ -83,11 +82,17 @@ def _run(options: argparse.Namespace) -> int:
         name=_free_name(options.simulator, options.node),
     )
     lines = Lines(sys.stdout, colour=wants_colour(sys.stdout))
-    if options.plain or scenario or not sys.stdout.isatty() or os.environ.get("TERM") in (None, "", "dumb"):
+    if options.plain or scenario or not _can_show():
         with Workspace() as workspace:
             return asyncio.run(run(simulation, lines, workspace))
     with Workspace(sys.stdout) as workspace:
-        return asyncio.run(run(simulation, LiveView(Console(), lines, workspace), workspace))
+        return asyncio.run(run(simulation, LiveView(sys.stdout, lines, workspace), workspace))
+
+
+def _can_show() -> bool:
+    """Whether stdout is a terminal on which things can be drawn, and ours: a job in the background has no screen."""
+    drawable = sys.stdout.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
+    return drawable and not in_background(sys.stdout)
 
 
 def _free_name(wanted: str | None, node: str) -> str:

@@ -45,6 +45,20 @@ def test_devices_that_do_not_fit_are_counted() -> None:
     lines = rendered(panels.devices(status(devices=640), width=100, height=11))
     assert len(lines) == 12
     assert lines[-1] == "and 620 more: xpu-simulator status shows all"
+    assert rendered(panels.devices(status(devices=640), width=30, height=11), width=30)[-1].startswith("and 630 more")
+
+
+def test_of_devices_that_do_not_fit_the_unhealthy_and_those_of_pods_come_first() -> None:
+    full = status(devices=100)
+    (resource,) = full.resources
+    devices = [
+        *resource.devices[:70],
+        resource.devices[70].model_copy(update={"health": "Gone"}),
+        *resource.devices[71:],
+    ]
+    changed = full.model_copy(update={"resources": [resource.model_copy(update={"devices": devices})]})
+    lines = rendered(panels.devices(changed, width=40, height=5), width=40)
+    assert [line.split()[0] for line in lines[1:5]] == ["card70-0", "card1-0", "card0-0", "card2-0"]
 
 
 def test_devices_of_several_resources_are_told_apart() -> None:
