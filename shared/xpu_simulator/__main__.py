@@ -7,11 +7,13 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read when grpc is imported; it would report each plugin that ends
 
+from xpu_shared.program.options import FALSE, TRUE
 from xpu_simulator import fakedev
 from xpu_simulator.commands import Commands, add_commands, checked_name
 from xpu_simulator.descriptions import node_examples, read_generator, read_node, read_scenario, scenario_examples
@@ -43,6 +45,15 @@ FAKEDEV = """\
 Do as the fake-device generator of Intel's device plugins does: write sys, dev and xpum-sidecar-labels.txt into the
 current directory, in the place of what an earlier run has left.
 """
+
+
+def _go_boolean(text: str) -> bool:
+    if text not in TRUE | FALSE:
+        raise argparse.ArgumentTypeError(f"expected true or false, found {text!r}")
+    return text in TRUE
+
+
+GO_BOOLEAN: Mapping[str, Any] = {"nargs": "?", "const": True, "default": False, "type": _go_boolean, "metavar": "BOOL"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,8 +126,10 @@ def _fakedev(options: argparse.Namespace) -> int:
         if not options.json:
             raise UsageError("-json: expected the name of a file")
         config = read_generator(options.json)
+        if config.info:
+            fakedev.log(f"INFO: {config.info}")
         if options.verbose:
-            fakedev.log(f"INFO: {options.json}: {config!r}")
+            fakedev.log(f"INFO: {options.json}: {config.model_dump_json(by_alias=True, exclude_unset=True)}")
         fakedev.generate(config, options.root, device_nodes=not options.no_mknod)
     except (UsageError, ImpossibleError, OSError) as error:
         fakedev.log(f"ERROR: {error}")
@@ -143,9 +156,9 @@ def _parser() -> argparse.ArgumentParser:
         "fakedev", help="write fake devices as Intel's generator does", description=FAKEDEV, allow_abbrev=False
     )
     fake.add_argument("-json", "--json", metavar="FILE", help="the configuration, JSON or YAML")
-    fake.add_argument("-verbose", "--verbose", action="store_true", help="show the configuration")
+    fake.add_argument("-verbose", "--verbose", **GO_BOOLEAN, help="show the configuration")
     fake.add_argument("-root", "--root", metavar="DIRECTORY", type=Path, default=Path(), help="instead of the current")
-    fake.add_argument("-no-mknod", "--no-mknod", action="store_true", help="regular files instead of device nodes")
+    fake.add_argument("-no-mknod", "--no-mknod", **GO_BOOLEAN, help="regular files instead of device nodes")
     fake.set_defaults(call=_fakedev, parser=fake)
     return parser
 
