@@ -34,8 +34,8 @@ Start a simulated node, its kubelet and plugins in a temporary directory, play a
 
 NODE is a file, or the name of a shipped example: {nodes}.
 So is the scenario: {scenarios}.
-A plugin's command may contain {{sysfs_root}}, {{dev_root}}, {{host_dev_root}}, {{kubelet_dir}}, {{cdi_dir}} and
-{{uevent_socket}}. One of our own programs (xpu-…) without any of these is given all of them as flags.
+A plugin's command may contain {{sysfs_root}}, {{dev_root}}, {{host_dev_root}}, {{kubelet_dir}}, {{cdi_dir}},
+{{uevent_socket}}, and {{flags}} for all of these as flags of our own programs (xpu-…), which get them anyway.
 
 In a terminal it is a live view of the whole terminal. With --plain, with a scenario, whose story is longer than a
 terminal, in the background and when stdout is no terminal, it writes a line for each event.
