@@ -42,7 +42,8 @@ def main() -> None:
         return
     alive: set[str] = set()
     try:
-        print(directory, flush=True)
+        with suppress(BrokenPipeError):  # the simulator was killed meanwhile
+            os.write(sys.stdout.fileno(), os.fsencode(directory) + b"\n")
         for left in _abandoned(parent):
             remove(left, [])
         for line in sys.stdin:
