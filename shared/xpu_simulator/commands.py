@@ -131,6 +131,8 @@ def print_status(status: Status, console: Console) -> None:
     devices = panels.devices(status, width=console.width if console.is_terminal else 0, height=sys.maxsize)
     with console.capture() as capture:  # rich itself would end the program when nobody reads what it prints
         console.print(Group(panels.headline(status), panels.gpus(status), "", panels.resources(status), "", devices))
+        if not all(pod.running for pod in status.pods):
+            console.print("", panels.not_running(status), sep="\n")
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 

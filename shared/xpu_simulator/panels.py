@@ -18,10 +18,19 @@ def headline(status: Status) -> Text:
     kubelet = status.kubelet
     state = ("running", "green") if kubelet.running else ("stopped", "bold red")
     pods = f"{len(status.pods)} pod{'' if len(status.pods) == 1 else 's'}"
+    waiting = sum(not pod.running for pod in status.pods)
     text = Text.assemble(
-        (status.name, "bold"), f"   kubelet {kubelet.version} ", state, f"   {pods}   {status.directory}"
+        *((status.name, "bold"), f"   kubelet {kubelet.version} ", state, f"   {pods}"),
+        *([f", {waiting} not running"] if waiting else []),
+        f"   {status.directory}",
     )
     return _one_line(text)
+
+
+def not_running(status: Status) -> Text:
+    """Why pods do not run, a line each."""
+    lines = [f"pod {pod.name} does not run: {pod.message}" for pod in status.pods if not pod.running]
+    return Text("\n".join(printable(line) for line in lines), style="red")
 
 
 def gpus(status: Status) -> Text:

@@ -1,11 +1,13 @@
 import io
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 from rich.console import Console, RenderableType
 
 from xpu_simulator import panels
-from xpu_simulator.status import DeviceStatus, GpuStatus, KubeletStatus, ResourceStatus, Status
+from xpu_simulator.commands import print_status
+from xpu_simulator.status import DeviceStatus, GpuStatus, KubeletStatus, PodStatus, ResourceStatus, Status
 
 
 def status(*, devices: int = 4, resources: int = 1, id_: str = "card{}-0", gpus: int = 4) -> Status:
@@ -78,6 +80,20 @@ def test_cards_are_grouped_by_driver() -> None:
     assert rendered(panels.gpus(status())) == ["GPUs   pulled out gpu0   i915 gpu1 gpu2 gpu3"]
     (line,) = rendered(panels.gpus(status(gpus=128)))
     assert line.endswith("gpu8 … (127)")
+
+
+def test_pods_that_do_not_run_are_counted_and_told() -> None:
+    pods = [
+        PodStatus(name="fine", running=True, message="", devices={}),
+        PodStatus(name="waits", running=False, message="no\033[2Jthing", devices={}),
+    ]
+    told = status().model_copy(update={"pods": pods})
+    assert rendered(panels.headline(told))[0].startswith("four-gpus   kubelet 1.36 running   2 pods, 1 not running   /")
+    assert rendered(panels.not_running(told)) == ["pod waits does not run: no\\x1b[2Jthing"]
+    out = io.StringIO()
+    with redirect_stdout(out):
+        print_status(told, Console(file=out, width=100))
+    assert out.getvalue().endswith("\n\npod waits does not run: no\\x1b[2Jthing\n")
 
 
 def test_a_node_without_anything_has_headings_only() -> None:
