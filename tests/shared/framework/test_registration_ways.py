@@ -5,7 +5,8 @@ Up to 1.36 a kubelet keeps one connection of a resource, from 1.37 on one of eac
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+import tempfile
+from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -20,6 +21,13 @@ from xpu_simulator.kubelet.simulated import SimulatedKubelet
 SOCKET = "demo.intel.com-unit.sock"
 VERSIONS = pytest.mark.parametrize("version", ["1.36", "1.37"])
 WAYS = pytest.mark.parametrize("way", ["legacy", "registry", "both"])
+
+
+@pytest.fixture
+def root() -> Generator[Path]:
+    """pytest's own directories are too long for the sockets in plugins_registry."""
+    with tempfile.TemporaryDirectory(prefix="xr-", dir="/tmp") as path:
+        yield Path(path)
 
 
 def full(listed: Resource) -> bool:
@@ -51,8 +59,8 @@ async def node(root: Path, version: str, *, registration: str) -> AsyncGenerator
 
 @VERSIONS
 @WAYS
-async def test_each_way_leads_to_devices_that_pods_get(tmp_path: Path, version: str, way: str) -> None:
-    async with node(tmp_path, version, registration=way) as kubelet:
+async def test_each_way_leads_to_devices_that_pods_get(root: Path, version: str, way: str) -> None:
+    async with node(root, version, registration=way) as kubelet:
         await registered(kubelet, way)
         pod = await kubelet.admit("pod", {RESOURCE: 2})
         assert pod.running
@@ -62,8 +70,8 @@ async def test_each_way_leads_to_devices_that_pods_get(tmp_path: Path, version: 
 
 @VERSIONS
 @WAYS
-async def test_each_way_survives_restarts_of_the_kubelet(tmp_path: Path, version: str, way: str) -> None:
-    async with node(tmp_path, version, registration=way) as kubelet:
+async def test_each_way_survives_restarts_of_the_kubelet(root: Path, version: str, way: str) -> None:
+    async with node(root, version, registration=way) as kubelet:
         for times in (1, 2, 3):
             await registered(kubelet, way, times)
             await kubelet.restart()
@@ -72,10 +80,8 @@ async def test_each_way_survives_restarts_of_the_kubelet(tmp_path: Path, version
 
 
 @VERSIONS
-async def test_in_the_registry_a_restart_of_the_kubelet_needs_nothing_from_the_plugin(
-    tmp_path: Path, version: str
-) -> None:
-    async with node(tmp_path, version, registration="registry") as kubelet:
+async def test_in_the_registry_a_restart_of_the_kubelet_needs_nothing_from_the_plugin(root: Path, version: str) -> None:
+    async with node(root, version, registration="registry") as kubelet:
         await registered(kubelet, "registry")
         before = identity(kubelet.plugins_registry / SOCKET)
         await kubelet.restart()
@@ -85,15 +91,15 @@ async def test_in_the_registry_a_restart_of_the_kubelet_needs_nothing_from_the_p
 
 
 @VERSIONS
-async def test_a_socket_that_is_removed_from_the_registry_comes_back(tmp_path: Path, version: str) -> None:
-    async with node(tmp_path, version, registration="registry") as kubelet:
+async def test_a_socket_that_is_removed_from_the_registry_comes_back(root: Path, version: str) -> None:
+    async with node(root, version, registration="registry") as kubelet:
         await registered(kubelet, "registry")
         (kubelet.plugins_registry / SOCKET).unlink()
         await registered(kubelet, "registry", 2)
 
 
-async def test_with_both_the_end_of_one_costs_nothing_in_1_37(tmp_path: Path) -> None:
-    async with node(tmp_path, "1.37", registration="both") as kubelet:
+async def test_with_both_the_end_of_one_costs_nothing_in_1_37(root: Path) -> None:
+    async with node(root, "1.37", registration="both") as kubelet:
         await registered(kubelet, "both")
         counts: list[int] = []
         ends: list[Event] = []
@@ -112,9 +118,9 @@ async def test_with_both_the_end_of_one_costs_nothing_in_1_37(tmp_path: Path) ->
         assert set(counts) == {2}
 
 
-async def test_with_both_the_end_of_one_loses_the_resource_in_1_36_until_it_is_registered_again(tmp_path: Path) -> None:
+async def test_with_both_the_end_of_one_loses_the_resource_in_1_36_until_it_is_registered_again(root: Path) -> None:
     """What the warning at the start and the documentation say."""
-    async with node(tmp_path, "1.36", registration="both") as kubelet:
+    async with node(root, "1.36", registration="both") as kubelet:
         await registered(kubelet, "both")
         counts: list[int] = []
         kubelet.events.subscribe(lambda _: counts.append(kubelet.resources[RESOURCE].allocatable))
@@ -143,8 +149,8 @@ async def update_with_surge(root: Path, version: str, way: str) -> AsyncGenerato
 
 
 @WAYS
-async def test_an_update_with_surge_leaves_no_gap_in_1_37(tmp_path: Path, way: str) -> None:
-    async with update_with_surge(tmp_path, "1.37", way) as (kubelet, counts):
+async def test_an_update_with_surge_leaves_no_gap_in_1_37(root: Path, way: str) -> None:
+    async with update_with_surge(root, "1.37", way) as (kubelet, counts):
         assert (await kubelet.admit("pod", {RESOURCE: 2})).running
         assert set(counts) == {2}
     directory = kubelet.plugins_registry if way == "registry" else kubelet.device_plugins
@@ -152,9 +158,9 @@ async def test_an_update_with_surge_leaves_no_gap_in_1_37(tmp_path: Path, way: s
 
 
 @WAYS
-async def test_an_update_with_surge_has_a_gap_in_1_36_and_ends_well(tmp_path: Path, way: str) -> None:
+async def test_an_update_with_surge_has_a_gap_in_1_36_and_ends_well(root: Path, way: str) -> None:
     """The end of the old instance disconnects the new one, which notices that nobody listens any more."""
-    async with update_with_surge(tmp_path, "1.36", way) as (kubelet, counts):
+    async with update_with_surge(root, "1.36", way) as (kubelet, counts):
         await kubelet.wait_until(lambda: 0 in counts, what="the gap")
         await kubelet.wait_for_list(RESOURCE, full)
         assert (await kubelet.admit("pod", {RESOURCE: 2})).running
@@ -164,12 +170,12 @@ async def test_an_update_with_surge_has_a_gap_in_1_36_and_ends_well(tmp_path: Pa
     ("flag", "warning"),
     [("--registration=both", "a kubelet up to 1.36 takes the two"), ("--instance=a", "a kubelet up to 1.36 loses")],
 )
-async def test_what_may_break_is_said_when_the_plugin_starts(tmp_path: Path, flag: str, warning: str) -> None:
-    (tmp_path / "sys/class/drm").mkdir(parents=True)
+async def test_what_may_break_is_said_when_the_plugin_starts(root: Path, flag: str, warning: str) -> None:
+    (root / "sys/class/drm").mkdir(parents=True)
     places = {"sysfs-root": "sys", "kubelet-dir": "kubelet", "cdi-dir": "cdi"}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "xpu_plugins.gpu", flag),
-        *(f"--{name}={tmp_path / place}" for name, place in places.items()),
+        *(f"--{name}={root / place}" for name, place in places.items()),
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr
