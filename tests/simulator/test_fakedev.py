@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,17 @@ def test_a_bad_configuration_removes_nothing(
     assert error in errors
     assert errors.count("\n") == 1
     assert files(root) == before
+
+
+def test_a_full_disk_is_one_line_with_the_file(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("a small file system needs root")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(root)], check=True)
+    try:
+        assert fakedev(root, {"DevCount": 2}, "-root", str(root)) == 1
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
+    assert capsys.readouterr().err.startswith(f"ERROR: [Errno 28] No space left on device: '{root}/sys/class/drm/card")
 
 
 def test_without_a_file_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
