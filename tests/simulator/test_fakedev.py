@@ -3,12 +3,12 @@
 import json
 import os
 import stat
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from simulator.small_disk import small_disk
 from xpu_plugins.gpu.scan import scan
 from xpu_plugins.gpu.settings import GpuSettings
 from xpu_simulator.__main__ import main
@@ -200,13 +200,8 @@ def test_a_bad_configuration_removes_nothing(
 
 
 def test_a_full_disk_is_one_line_with_the_file(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("a small file system needs root")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(root)], check=True)
-    try:
+    with small_disk(root, "size=16k"):
         assert fakedev(root, {"DevCount": 2}, "-root", str(root)) == 1
-    finally:
-        subprocess.run(["umount", str(root)], check=True)
     assert capsys.readouterr().err.startswith(f"ERROR: [Errno 28] No space left on device: '{root}/sys/class/drm/card")
 
 

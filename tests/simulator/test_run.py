@@ -11,6 +11,7 @@ import pytest
 
 import xpu_simulator
 from simulator.process import COMMAND, Simulator
+from simulator.small_disk import small_disk
 
 
 def play(directory: Path, tmp_path: Path, *steps: str, plugins: tuple[str, ...] = (COMMAND,)) -> Simulator:
@@ -181,22 +182,19 @@ def test_a_terminal_that_lacks_a_character_shows_another(
     assert simulator.finish() == 0
 
 
-def test_where_there_is_no_room_for_its_files_one_line_names_the_file(directory: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("a small file system needs root")
-    errors = {"size=16k": "No space left on device: '", "nr_inodes=200": "the kubelet cannot listen on "}
-    for option, error in errors.items():
-        subprocess.run(["mount", "-t", "tmpfs", "-o", option, "none", str(directory)], check=True)
-        try:
-            simulator = Simulator(directory, "--plugin", COMMAND)
-            assert simulator.finish() == 1
-            assert list(directory.iterdir()) == []
-        finally:
-            subprocess.run(["umount", str(directory)], check=True)
-        *grpc, line = simulator.errors.splitlines()
-        assert line.startswith("xpu-simulator: ")
-        assert error in line
-        assert "Traceback" not in "".join(grpc)
+@pytest.mark.parametrize(
+    ("size", "error"),
+    [("size=16k", "No space left on device: '"), ("nr_inodes=200", "the kubelet cannot listen on ")],
+)
+def test_where_there_is_no_room_for_its_files_one_line_names_the_file(directory: Path, size: str, error: str) -> None:
+    with small_disk(directory, size):
+        simulator = Simulator(directory, "--plugin", COMMAND)
+        assert simulator.finish() == 1
+        assert list(directory.iterdir()) == []
+    *grpc, line = simulator.errors.splitlines()
+    assert line.startswith("xpu-simulator: ")
+    assert error in line
+    assert "Traceback" not in "".join(grpc)
 
 
 def test_a_temporary_directory_too_long_for_sockets_is_refused(directory: Path) -> None:
