@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from handmade_dlb import PF_ADDRESS, HandmadeDlb
-from programs import allocate, healthy, in_json, options, program, tell
+from programs import program
 
 PF, VF = "dlb.intel.com/pf", "dlb.intel.com/vf"
 MODULE = "xpu_plugins.dlb"
@@ -29,27 +29,27 @@ def disable(dlb: HandmadeDlb, count: int) -> None:
 
 async def test_functions_that_become_virtual_and_physical_again(dlb: HandmadeDlb, tmp_path: Path) -> None:
     dlb.pf(0)
-    async with program(MODULE, tmp_path, ONLY_EVENTS) as kubelet:
-        await kubelet.wait_for_list(PF, healthy(1))
+    async with program(MODULE, tmp_path, ONLY_EVENTS) as node:
+        await node.wait_for(PF, 1)
 
         enable(dlb, 2)
-        tell(tmp_path, "add", "dlb2")
-        await kubelet.wait_for_list(VF, healthy(2))
-        await kubelet.wait_for_list(PF, healthy(0, listed=1))
+        node.tell("add", "dlb2")
+        await node.wait_for(VF, 2)
+        await node.wait_for(PF, 0, listed=1)
 
         disable(dlb, 2)
-        tell(tmp_path, "remove", "pci")
-        await kubelet.wait_for_list(PF, healthy(1))
-        await kubelet.wait_for_list(VF, healthy(0, listed=2))
+        node.tell("remove", "pci")
+        await node.wait_for(PF, 1)
+        await node.wait_for(VF, 0, listed=2)
 
 
 async def test_a_pod_is_given_the_files_of_its_functions(dlb: HandmadeDlb, tmp_path: Path) -> None:
     dlb.pf(0, vfs="2")
     enable(dlb, 2)
-    async with program(MODULE, tmp_path) as kubelet:
-        await kubelet.wait_for_list(VF, healthy(2))
-        devices = kubelet.resources[VF].devices
-        pod = await kubelet.admit("pod", {VF: 2})
+    async with program(MODULE, tmp_path) as node:
+        await node.wait_for(VF, 2)
+        devices = node.kubelet.resources[VF].devices
+        pod = await node.kubelet.admit("pod", {VF: 2})
 
         assert sorted(devices) == ["/dev/dlb1", "/dev/dlb2"]
         assert {device.numa_nodes for device in devices.values()} == {(1,)}
@@ -58,15 +58,15 @@ async def test_a_pod_is_given_the_files_of_its_functions(dlb: HandmadeDlb, tmp_p
             ("/dev/dlb2", "rw"),
         ]
         assert not pod.given.cdi_names
-        assert PF not in kubelet.resources
+        assert PF not in node.kubelet.resources
 
 
 async def test_answers_are_in_the_order_of_the_request(dlb: HandmadeDlb, tmp_path: Path) -> None:
     dlb.pf(0, vfs="2")
     enable(dlb, 2)
-    async with program(MODULE, tmp_path, "-inject-env") as kubelet:
-        await kubelet.wait_for_list(VF, healthy(2))
-        (answer,) = in_json(await allocate(tmp_path, VF, ["/dev/dlb2", "/dev/dlb1"]))
+    async with program(MODULE, tmp_path, "-inject-env") as node:
+        await node.wait_for(VF, 2)
+        (answer,) = await node.allocate(VF, ["/dev/dlb2", "/dev/dlb1"])
 
         assert answer["devices"] == [
             {"host_path": path, "container_path": path, "permissions": "rw"} for path in ("/dev/dlb2", "/dev/dlb1")
@@ -85,32 +85,32 @@ async def test_answers_are_in_the_order_of_the_request(dlb: HandmadeDlb, tmp_pat
 
 async def test_it_prefers_nothing_and_needs_no_step_before_a_start(dlb: HandmadeDlb, tmp_path: Path) -> None:
     dlb.pf(0)
-    async with program(MODULE, tmp_path) as kubelet:
-        await kubelet.wait_for_list(PF, healthy(1))
-        can = await options(tmp_path, PF)
+    async with program(MODULE, tmp_path) as node:
+        await node.wait_for(PF, 1)
+        can = await node.can(PF)
 
-        assert (can.get_preferred_allocation_available, can.pre_start_required) == (False, False)
+        assert can == (False, False)
 
 
 async def test_a_module_that_is_unloaded_leaves_unhealthy_functions(dlb: HandmadeDlb, tmp_path: Path) -> None:
     dlb.pf(0)
-    async with program(MODULE, tmp_path, ONLY_EVENTS) as kubelet:
-        await kubelet.wait_for_list(PF, healthy(1))
+    async with program(MODULE, tmp_path, ONLY_EVENTS) as node:
+        await node.wait_for(PF, 1)
         dlb.remove(0)
         (dlb.sysfs / "class/dlb2").rmdir()
-        tell(tmp_path, "remove", "dlb2")
+        node.tell("remove", "dlb2")
 
-        await kubelet.wait_for_list(PF, healthy(0, listed=1))
+        await node.wait_for(PF, 0, listed=1)
 
 
 async def test_a_file_that_comes_late_is_found_without_an_event(dlb: HandmadeDlb, tmp_path: Path) -> None:
     dlb.pf(0)
     dlb.function(1, "0000:7e:00.1", file=False)
-    async with program(MODULE, tmp_path, ONLY_EVENTS) as kubelet:
-        await kubelet.wait_for_list(PF, healthy(1))
+    async with program(MODULE, tmp_path, ONLY_EVENTS) as node:
+        await node.wait_for(PF, 1)
         (dlb.dev / "dlb1").touch()
 
-        await kubelet.wait_for_list(VF, healthy(1))
+        await node.wait_for(VF, 1)
 
 
 @pytest.mark.parametrize("flag", ["-classify=bdf", "-pf-with-vfs=", "-device-id=name", "-container-numbering=2", "-x"])
