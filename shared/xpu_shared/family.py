@@ -51,6 +51,7 @@ class Family:
         self._cdi = CdiDirectory(settings.cdi_dir, plugin.cdi_kinds if isinstance(plugin, OwnsCdiKinds) else ())
         self._scanner = Scanner(plugin.namespace, self._scan, interval=settings.rescan_interval, counters=self.scans)
         self._problems = Changes()
+        self._sights = Changes()  # expected problems
         self._tasks: asyncio.TaskGroup | None = None
         pod_resources.listen(self._holders_changed)
 
@@ -206,6 +207,7 @@ class Family:
         before = {id_: device.health for id_, device in previous.devices.items()}
         after = {id_: device.health for id_, device in snapshot.devices.items()}
         changed = sorted(id_ for id_ in before.keys() | after.keys() if before.get(id_) != after.get(id_))
+        reasons = {snapshot.devices[id_].reason for id_ in changed if id_ in after} - {""}
         log.info(
             "devices changed",
             resource=f"{self.plugin.namespace}/{device_type}",
@@ -213,6 +215,7 @@ class Family:
             listed=len(snapshot.devices),
             changed=", ".join(f"{id_} {after.get(id_, 'dropped')}" for id_ in changed[:8])
             + (f" and {len(changed) - 8} more" if len(changed) > 8 else ""),
+            **({"reasons": "; ".join(sorted(reasons)[:8])} if reasons else {}),
         )
 
     def _report(self, problems: list[Problem]) -> None:
@@ -221,6 +224,8 @@ class Family:
         unexpected = [text for text, problem in current.items() if not problem.expected]
         self.scans.problems = len(unexpected)
         change = self._problems.report(unexpected)
+        for text in self._sights.report(text for text, problem in current.items() if problem.expected).new:
+            log.verbose(2, "not offered, as expected", plugin=self.plugin.namespace, about=text)
         for text in change.new:
             log.warning("problem", plugin=self.plugin.namespace, about=text)
         for text in change.gone:
