@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from xpu_shared.acceptance import accept
 from xpu_shared.cdi import CdiDirectory, CdiError
@@ -25,6 +25,15 @@ from xpu_shared.scanning import Scanner
 RESTART_DELAY = 1.0  # seconds before a task that failed unexpectedly is started again
 
 log = Log("plugin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanned:
+    """What a scan's thread leaves to the event loop."""
+
+    outcome: Outcome
+    problems: Change
+    sights: Change
 
 
 class Family:
@@ -55,13 +64,9 @@ class Family:
         self._cdi = CdiDirectory(settings.cdi_dir, plugin.cdi_kinds if isinstance(plugin, OwnsCdiKinds) else ())
         self._scanner = Scanner(plugin.namespace, self._scan, interval=settings.rescan_interval, counters=self.scans)
         self._problems = Changes()
+        self._sights = Changes()  # expected problems
         self._tasks: asyncio.TaskGroup | None = None
         pod_resources.listen(self._holders_changed)
-
-    @property
-    def ready(self) -> bool:
-        """Scanned, and every resource is registered and listened to."""
-        return (self.scans.last_success > 0 or self.scans.nothing_there) and not self.unregistered
 
     @property
     def unregistered(self) -> list[str]:
@@ -82,7 +87,7 @@ class Family:
             self._tasks = tasks
             await supervised(f"scans of {self.plugin.namespace}", lambda: self._scanner.run(self._publish))
 
-    def _scan(self) -> tuple[Outcome, Change]:
+    def _scan(self) -> Scanned:
         """Everything of a scan that may block or take long; runs in a thread of its own."""
         result = accept(
             self.plugin.namespace,
@@ -98,7 +103,8 @@ class Family:
             retention=self._settings.lost_device_retention,
             now=time.monotonic(),
         )
-        return scanned, self._problems.report(scanned.problems)
+        problems, sights = self._problems.report(scanned.problems), self._sights.report(scanned.sights)
+        return Scanned(outcome=scanned, problems=problems, sights=sights)
 
     def _write_cdi_files(self, result: ScanResult) -> list[Problem]:
         cdi_devices = {device.cdi: None for devices in result.devices.values() for device in devices if device.cdi}
@@ -126,18 +132,17 @@ class Family:
             return [Problem(subject=subject, text=str(error))]
         return []
 
-    def _publish(self, scanned: tuple[Outcome, Change]) -> float | None:
+    def _publish(self, scanned: Scanned) -> float | None:
         """Make a scan's outcome what the kubelet is told; returns when to scan again at the latest, None: no need."""
-        result, problems = scanned
-        for device_type, listed in result.resources.items():
+        for device_type, listed in scanned.outcome.resources.items():
             self.inventory.publish(device_type, listed.snapshot)
             self._counters(device_type).lists_refused += listed.refused
             self._log_changes(device_type, listed)
             if device_type not in self.servers and listed.snapshot.devices:
                 self._serve(device_type)
-        self.scans.problems = len(result.problems)
-        self._log_problems(problems)
-        return result.scan_again_at
+        self.scans.problems = len(scanned.outcome.problems)
+        self._log_problems(scanned)
+        return scanned.outcome.scan_again_at
 
     def _held(self, device_type: str) -> frozenset[str]:
         """The ids of the type that containers hold, as far as the kubelet has told."""
@@ -192,11 +197,14 @@ class Family:
                 resource=f"{self.plugin.namespace}/{device_type}",
                 healthy=listed.healthy,
                 listed=len(listed.snapshot.devices),
-                changed=listed.changed,
+                **listed.changed,
             )
 
-    def _log_problems(self, change: Change) -> None:
+    def _log_problems(self, scanned: Scanned) -> None:
         """Each problem when it comes and when it goes, not once per scan."""
+        for text in scanned.sights.new:
+            log.verbose(2, "not offered, as expected", plugin=self.plugin.namespace, about=text)
+        change = scanned.problems
         for text in change.new:
             log.warning("problem", plugin=self.plugin.namespace, about=text)
         for text in change.gone:

@@ -21,14 +21,15 @@ class Listed:
 
     snapshot: Snapshot
     healthy: int
-    changed: str | None  # which devices' health changed, for the log; None: the kubelet is told nothing new
+    changed: Mapping[str, str] | None  # fields of a log line; None: the kubelet is told nothing new
     refused: bool  # its list was too large, and only what was known before is in the snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     resources: Mapping[str, Listed]  # by device type
-    problems: frozenset[str]  # without expected ones
+    problems: frozenset[str]
+    sights: frozenset[str]  # problems that are expected
     scan_again_at: float | None  # monotonic seconds; None: no need
 
 
@@ -74,8 +75,12 @@ def outcome(
         )
         expiry = next_expiry(snapshot, retention=retention, held=holders)
         times += [] if expiry is None else [expiry]
-    told = frozenset(f"{problem.subject}: {problem.text}" for problem in problems if not problem.expected)
-    return Outcome(resources=resources, problems=told, scan_again_at=min(times, default=None))
+    return Outcome(
+        resources=resources,
+        problems=frozenset(f"{problem.subject}: {problem.text}" for problem in problems if not problem.expected),
+        sights=frozenset(f"{problem.subject}: {problem.text}" for problem in problems if problem.expected),
+        scan_again_at=min(times, default=None),
+    )
 
 
 def too_large(resource: str, snapshot: Snapshot) -> Problem | None:
@@ -90,11 +95,15 @@ def too_large(resource: str, snapshot: Snapshot) -> Problem | None:
     return Problem(subject=resource, text=text)
 
 
-def changes(before: Mapping[str, Device], after: Mapping[str, Device]) -> str:
-    """Which devices came, went or changed their health, for the log."""
+def changes(before: Mapping[str, Device], after: Mapping[str, Device]) -> dict[str, str]:
+    """Which devices came, went or changed their health, and why, as fields of a log line."""
     changed = [id_ for id_, device in after.items() if id_ not in before or before[id_].health != device.health]
     changed += [id_ for id_ in before if id_ not in after]
     shown = nsmallest(SHOWN_AT_ONCE, changed)
     texts = (f"{id_} {after[id_].health if id_ in after else 'dropped'}" for id_ in shown)
     more = len(changed) - len(shown)
-    return ", ".join(texts) + (f" and {more} more" if more else "")
+    reasons = nsmallest(SHOWN_AT_ONCE, {after[id_].reason for id_ in changed if id_ in after} - {""})
+    return {
+        "changed": ", ".join(texts) + (f" and {more} more" if more else ""),
+        **({"reasons": "; ".join(reasons)} if reasons else {}),
+    }

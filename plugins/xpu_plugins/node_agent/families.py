@@ -11,6 +11,8 @@ from xpu_shared.plugin_program import PluginProgram
 
 FAMILIES: Mapping[str, str] = {
     "gpu": "xpu_plugins.gpu.program:PROGRAM",
+    "dsa": "xpu_plugins.dsa.program:PROGRAM",
+    "iaa": "xpu_plugins.iaa.program:PROGRAM",
     "dlb": "xpu_plugins.dlb.program:PROGRAM",
     "sgx": "xpu_plugins.sgx.program:PROGRAM",
     "npu": "xpu_plugins.npu.program:PROGRAM",
