@@ -1,5 +1,6 @@
 """What an administrator may choose, for all families and for each."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,20 @@ def test_the_help_has_the_flags_in_groups_and_the_keys_of_every_section() -> Non
         assert f"\nIn the file, below {family}:\n" in text
     assert "  shared-dev-num: integer " in text
     assert "--shared-dev-num" not in text
+
+
+class TestThePageForOperators:
+    page = (Path(__file__).parents[3] / "docs/node-agent.md").read_text()
+
+    def test_its_example_can_be_used(self, tmp_path: Path) -> None:
+        (example,) = re.findall(r"```yaml\n(.*?)```", self.page, re.DOTALL)
+        assert tuple(from_file(tmp_path, example).families) == ("gpu", "dsa", "sgx")
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_it_leads_to_the_page_of_every_section(self, family: str) -> None:
+        (row,) = re.findall(rf"^\| .*`{family}`.* \| \[.*\.md\]\((.*)\) \|$", self.page, re.MULTILINE)
+        assert row
+
+    def test_its_list_of_families_is_the_table(self) -> None:
+        names = ", ".join(f"`{family}`" for family in FAMILIES)
+        assert f"some of {names} separated by commas" in self.page
