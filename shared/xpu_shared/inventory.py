@@ -52,7 +52,7 @@ def merge(
             known = last_known.reason if id_ in previous.gone_since else GONE
             devices[id_] = replace(last_known, health=Health.UNHEALTHY, reason=losses.get(id_, known))
             gone_since[id_] = since
-    devices = dict(sorted(devices.items()))
+    devices = {id_: devices[id_] for id_ in sorted(devices)}
     version = previous.version + (_told(devices) != _told(previous.devices) or previous.version == 0)
     return Snapshot(version=version, devices=devices, gone_since=gone_since)
 
@@ -60,6 +60,16 @@ def merge(
 def _told(devices: Mapping[str, Device]) -> list[tuple[str, Health, tuple[int, ...]]]:
     """What the kubelet is told of these devices."""
     return [(device.id, device.health, device.numa_nodes) for device in devices.values()]
+
+
+def next_expiry(snapshot: Snapshot, *, retention: float, held: Collection[str] = ()) -> float | None:
+    """When the snapshot's next tombstone runs out, in monotonic seconds; None when none will by itself.
+
+    Args:
+        held: ids that containers hold, whose tombstones do not run out.
+    """
+    oldest = min((since for id_, since in snapshot.gone_since.items() if id_ not in held), default=None)
+    return None if oldest is None else oldest + retention
 
 
 class Inventory:
@@ -92,15 +102,3 @@ class Inventory:
             yield
         finally:
             listeners.discard(listener)
-
-    def next_expiry(self, retention: float, held: Callable[[str], Collection[str]] = lambda _: ()) -> float | None:
-        """When the next tombstone runs out, in monotonic seconds; None when none will by itself.
-
-        Args:
-            held: the ids of a device type that containers hold, whose tombstones do not run out.
-        """
-        times = []
-        for device_type, snapshot in self._snapshots.items():
-            lasting = set(held(device_type)) if snapshot.gone_since else set()
-            times += [since + retention for id_, since in snapshot.gone_since.items() if id_ not in lasting]
-        return min(times, default=None)
