@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from xpu_shared.device import Device, Problem, ScanResult
-from xpu_shared.idxd.accelerator import DSA, IAA, Accelerator
+from xpu_shared.device import Device, ScanResult
+from xpu_shared.idxd.accelerator import DSA, Accelerator
 from xpu_shared.idxd.plugin import IdxdPlugin, idxd_plugin
 from xpu_shared.idxd.queues import Memory
 from xpu_shared.idxd.scan import Look
@@ -130,23 +130,5 @@ def write(directory: Path, values: Mapping[str, str | None]) -> None:
             (directory / name).write_text(f"{text}\n")
 
 
-def ids(result: ScanResult) -> dict[str, list[str]]:
-    return {device_type: [device.id for device in devices] for device_type, devices in result.devices.items()}
-
-
 def paths(device: Device) -> list[str]:
     return [node.container_path for node in device.nodes]
-
-
-def told(result: ScanResult) -> list[tuple[str, str]]:
-    """Subject and text of the problems that an administrator is told of."""
-    return [(problem.subject, problem.text) for problem in result.problems if not problem.expected]
-
-
-def rejection(result: ScanResult, subject: str) -> Problem:
-    """Why something is not offered."""
-    (problem,) = (problem for problem in result.problems if problem.subject == subject and problem.rejected)
-    return problem
-
-
-__all__ = ["DSA", "IAA", "HandmadeIdxd", "ids", "paths", "rejection", "told", "write"]

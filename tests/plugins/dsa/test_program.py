@@ -1,15 +1,15 @@
 """The DSA program: its command line, and the whole of it beside a kubelet."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import grpc
 import pytest
 
 from handmade_idxd import HandmadeIdxd, write
-from plugin_process import plugin_process
+from programs import may_mount, program
 from xpu_plugins.dsa.program import PROGRAM, dsa_plugin
 from xpu_plugins.dsa.settings import DsaSettings
 from xpu_shared.plugin import PrefersDevices, PreparesAllocations, Warns, WatchesDirectories
@@ -125,54 +125,62 @@ def test_discover_without_anything_is_no_error(node: HandmadeIdxd, capsys: pytes
 async def test_a_pod_is_given_its_queues_as_they_come_and_go(node: HandmadeIdxd) -> None:
     device = node.device("dsa2")
     node.queue(device, "wq2.0")
-    async with plugin_process("xpu_plugins.dsa", *roots(node), "-shared-dev-num", "3", "--inject-env") as running:
-        await running.kubelet.wait_for_list(
-            DEDICATED, lambda listed: set(listed.devices) == {"wq-user-dedicated-wq2.0-0"}
-        )
+    async with program("xpu_plugins.dsa", node.root, "-shared-dev-num", "3", "--inject-env") as running:
+        listed = await running.wait_for(DEDICATED, 1)
+        assert set(listed.devices) == {"wq-user-dedicated-wq2.0-0"}
         assert SHARED not in running.kubelet.resources
 
         queue = node.queue(device, "wq2.1", minor=5, attributes={"mode": "shared"})
-        running.uevent("dsa", action="bind")
-        await running.kubelet.wait_for_list(SHARED, lambda listed: listed.allocatable == 3)
+        running.tell("bind", "dsa")
+        await running.wait_for(SHARED, 3)
         pod = await running.kubelet.admit("copier", {SHARED: 2})
         assert [(given.host_path, given.container_path, given.permissions) for given in pod.given.nodes] == [
             ("/dev/dsa/wq2.1", "/dev/dsa/wq2.1", "rw"),
             ("/dev/char/511:5", "/dev/char/511:5", "rw"),
         ]
         assert pod.given.envs["DSA_WQ0"] == "/dev/dsa/wq2.1"
+        assert await running.can(SHARED) == (False, False)
 
         write(queue, {"state": "disabled"})
-        running.uevent("dsa", action="unbind")
-        await running.kubelet.wait_for_list(SHARED, lambda listed: (listed.allocatable, listed.capacity) == (0, 3))
+        running.tell("unbind", "dsa")
+        await running.wait_for(SHARED, 0, listed=3)
         assert running.kubelet.resources[DEDICATED].allocatable == 1
+        with pytest.raises(grpc.aio.AioRpcError, match="its state is disabled"):
+            await running.allocate(SHARED, ["wq-user-shared-wq2.1-0"])
+
+
+async def test_preferences_are_announced_when_they_are_asked_for(node: HandmadeIdxd) -> None:
+    node.queue(node.device("dsa2"), "wq2.0")
+    async with program("xpu_plugins.dsa", node.root, "--preferred=pack") as running:
+        await running.wait_for(DEDICATED, 1)
+        assert await running.can(DEDICATED) == (True, False)
 
 
 async def test_a_file_that_comes_without_an_event_is_noticed(node: HandmadeIdxd) -> None:
     node.queue(node.device("dsa2"), "wq2.0")
-    async with plugin_process("xpu_plugins.dsa", *roots(node)) as running:
-        await running.kubelet.wait_for_list(DEDICATED, lambda listed: listed.allocatable == 1)
+    async with program("xpu_plugins.dsa", node.root) as running:
+        await running.wait_for(DEDICATED, 1)
         (node.dev / "dsa/wq2.0").unlink()
-        await running.kubelet.wait_for_list(DEDICATED, lambda listed: (listed.allocatable, listed.capacity) == (0, 1))
+        await running.wait_for(DEDICATED, 0, listed=1)
         node.file("dsa/wq2.0")
-        await running.kubelet.wait_for_list(DEDICATED, lambda listed: listed.allocatable == 1)
+        await running.wait_for(DEDICATED, 1)
 
 
-def may_mount() -> bool:
-    return subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
+async def test_without_an_enabled_queue_it_says_what_there_is(node: HandmadeIdxd) -> None:
+    node.queue(node.device("dsa2"), "wq2.0", attributes={"state": "disabled"}, file=False, link=False)
+    async with program("xpu_plugins.dsa", node.root) as running:
+        line = await running.says("no enabled queues")
+
+    assert line.startswith("I")
+    assert line.endswith('plugin="dsa.intel.com" devices=1 disabled_queues=1\n')
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not may_mount(), reason="mounts need root")
+@pytest.mark.skipif(not may_mount(), reason="mounts need root")
 async def test_it_runs_unmodified_where_a_tree_is_mounted_over_sys_and_dev(tmp_path: Path) -> None:
-    node = HandmadeIdxd(tmp_path / "node", real=True)
+    node = HandmadeIdxd(tmp_path / "real", real=True)
     node.queue(node.device("dsa2"), "wq2.0")
-    (node.dev / "urandom").touch()  # which gRPC opens
-    (node.dev / "null").touch()
-    own = "".join(f"mount --bind /dev/{name} {node.dev}/{name} && " for name in ("urandom", "null"))
-    mounts = f'{own} mount --rbind {node.sysfs} /sys && mount --rbind {node.dev} /dev && exec "$@"'
-    before = ["unshare", "-m", "sh", "-c", mounts, "sh"]
-
-    async with plugin_process("xpu_plugins.dsa", before=before) as running:
-        await running.kubelet.wait_for_list(DEDICATED, lambda listed: listed.allocatable == 1)
+    async with program("xpu_plugins.dsa", node.root, default_roots=True) as running:
+        await running.wait_for(DEDICATED, 1)
         pod = await running.kubelet.admit("copier", {DEDICATED: 1})
 
     assert [given.host_path for given in pod.given.nodes] == ["/dev/dsa/wq2.0", "/dev/char/511:4"]

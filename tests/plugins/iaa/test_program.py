@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from handmade_idxd import HandmadeIdxd
-from plugin_process import plugin_process
+from programs import program
 from xpu_plugins.iaa.program import PROGRAM
 
 DEDICATED = "iaa.intel.com/wq-user-dedicated"
@@ -49,7 +49,7 @@ def test_discover_shows_only_iaa(node: HandmadeIdxd, capsys: pytest.CaptureFixtu
 async def test_a_pod_is_given_its_queue(node: HandmadeIdxd) -> None:
     device = node.device("iax3", bdf="0000:6a:02.0")
     node.queue(device, "wq3.0", minor=9)
-    async with plugin_process("xpu_plugins.iaa", *roots(node), "--inject-env") as running:
+    async with program("xpu_plugins.iaa", node.root, "--inject-env") as running:
         await running.kubelet.wait_for_list(DEDICATED, lambda listed: listed.allocatable == 1)
         pod = await running.kubelet.admit("zipper", {DEDICATED: 1})
         assert [given.container_path for given in pod.given.nodes] == ["/dev/iax/wq3.0", "/dev/char/511:9"]
@@ -62,7 +62,7 @@ async def test_a_pod_is_given_its_queue(node: HandmadeIdxd) -> None:
 
         kernel = {"type": "kernel", "mode": "shared", "name": "iaa_crypto"}
         node.queue(device, "wq3.1", attributes=kernel, file=False, link=False)
-        running.uevent("dsa", action="bind")
+        running.tell("bind", "dsa")
         await running.kubelet.wait_for_list(KERNEL, lambda listed: set(listed.devices) == {"wq-kernel-shared-wq3.1-0"})
         pod = await running.kubelet.admit("counter", {KERNEL: 1})
         assert (pod.given.nodes, dict(pod.given.envs)) == ((), {})

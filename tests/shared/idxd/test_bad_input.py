@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handmade_idxd import HandmadeIdxd, ids, paths, rejection, told, write
+from handmade_idxd import HandmadeIdxd, paths, write
+from scans import ids, rejection, told
 from xpu_shared.idxd.queue_files import WrongFileError, character_device, check_char_entry
 
 GOOD = {"wq-user-dedicated": ["wq-user-dedicated-wq2.1-0"]}  # what the queue beside the damaged one gives

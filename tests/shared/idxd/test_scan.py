@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from handmade_idxd import IAA, HandmadeIdxd, ids, paths, rejection, told, write
+from handmade_idxd import HandmadeIdxd, paths, write
+from scans import ids, rejection, told
 from xpu_shared.device import Health
+from xpu_shared.idxd.accelerator import IAA
 from xpu_shared.idxd.queues import Memory
 
 DEDICATED = "wq-user-dedicated"

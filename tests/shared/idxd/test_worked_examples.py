@@ -2,9 +2,11 @@
 
 import pytest
 
-from handmade_idxd import IAA, HandmadeIdxd, ids, paths, told
+from handmade_idxd import HandmadeIdxd, paths
+from scans import ids, told
 from xpu_shared.allocation import compose
 from xpu_shared.device import Allocation
+from xpu_shared.idxd.accelerator import IAA
 
 SHARED = "wq-user-shared"
 
