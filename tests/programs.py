@@ -1,7 +1,9 @@
 """A plugin's program as a process beside a simulated kubelet, as a node would run it."""
 
 import asyncio
+import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -64,17 +66,40 @@ class RunningProgram:
         return f"unix:{self.kubelet.device_plugins}/{resource.replace('/', '-')}.sock"
 
 
+def may_mount() -> bool:
+    """Whether trees can be mounted over /sys and /dev, in a mount namespace of a program's own."""
+    return (
+        os.geteuid() == 0
+        and subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
+    )
+
+
+def mounted(root: Path) -> list[str]:
+    """A command line that runs another one where `root/sys` and `root/dev` are /sys and /dev."""
+    own = ("null", "urandom")  # without the second gRPC does not run
+    for name in own:
+        (root / "dev" / name).touch()
+    mounts = [f"mount --bind /dev/{name} {root}/dev/{name}" for name in own]
+    mounts += [f"mount --rbind {root}/{name} /{name}" for name in ("sys", "dev")]
+    return ["unshare", "-m", "sh", "-c", " && ".join([*mounts, 'exec "$@"']), "sh"]
+
+
 @asynccontextmanager
-async def program(module: str, root: Path, *flags: str) -> AsyncIterator[RunningProgram]:
-    """Run the program of a family's package on the trees `root/sys` and `root/dev`; SIGTERM ends it with 0."""
+async def program(module: str, root: Path, *flags: str, default_roots: bool = False) -> AsyncIterator[RunningProgram]:
+    """Run the program of a family's package on the trees `root/sys` and `root/dev`; SIGTERM ends it with 0.
+
+    Args:
+        default_roots: do not tell it where they are, but mount them over /sys and /dev.
+    """
+    roots = [] if default_roots else [f"--sysfs-root={root}/sys", f"--dev-root={root}/dev"]
     with tempfile.TemporaryDirectory(prefix="xpu") as short:
         async with SimulatedKubelet(Path(short)) as kubelet:
             child = await asyncio.create_subprocess_exec(
+                *(mounted(root) if default_roots else []),
                 sys.executable,
                 "-m",
                 module,
-                f"--sysfs-root={root}/sys",
-                f"--dev-root={root}/dev",
+                *roots,
                 f"--kubelet-dir={short}",
                 f"--cdi-dir={root}/cdi",
                 f"--uevent-socket={short}/uevents",

@@ -93,7 +93,7 @@ class SimulatedTree:
                 case Link():
                     path.symlink_to(os.path.relpath(self.root / entry.target, path.parent))
                 case CharacterDevice():
-                    self._make_device(path)
+                    self._make_device(path, entry.number)
 
     def erase(self, entries: Iterable[Entry]) -> None:
         """Take entries away, the last one first; what is gone already is no error."""
@@ -111,9 +111,10 @@ class SimulatedTree:
             raise ValueError(f"{entry.path} is not below the simulated root")
         return self.root / entry.path
 
-    def _make_device(self, path: Path) -> None:
+    def _make_device(self, path: Path, number: str | None) -> None:
         if self.device_nodes:
-            os.mknod(path, stat.S_IFCHR | 0o666, NULL_DEVICE)
+            device = os.makedev(*map(int, number.split(":"))) if number else NULL_DEVICE
+            os.mknod(path, stat.S_IFCHR | 0o666, device)
         else:
             path.touch(exist_ok=False)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from xpu_shared.device import Allocation, Device, ScanResult
+from xpu_shared.device import Allocation, ScanResult
 from xpu_shared.idxd.accelerator import Accelerator
 from xpu_shared.idxd.environment import environment
 from xpu_shared.idxd.preference import choose
@@ -50,15 +50,7 @@ class IdxdPlugin:
         look.all_devices()
         self._tell(look)
         self._memory = look.memory
-        devices: dict[str, list[Device]] = {}
-        for queue in look.queues:
-            devices.setdefault(queue.device_type, []).extend(queue.devices)
-        return ScanResult(
-            devices=devices,
-            problems=tuple(look.problems),
-            losses=look.losses,
-            scan_again_in=min(look.again_in, default=None),
-        )
+        return look.result
 
     def _tell(self, look: Look) -> None:
         """Log each queue when it is new or looks different, and once when there is none."""

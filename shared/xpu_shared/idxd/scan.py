@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from xpu_shared.device import DeviceNode, Problem
+from xpu_shared.device import Device, DeviceNode, Problem, ScanResult
 from xpu_shared.idxd import tree
 from xpu_shared.idxd.accelerator import Accelerator
 from xpu_shared.idxd.queue_files import WrongFileError, character_device, check_char_entry, is_orphan, number_of
@@ -49,6 +49,15 @@ class Look:
     def memory(self) -> Memory:
         """For the next look."""
         return Memory(offered={queue.name: queue for queue in self.queues}, waiting=self.waiting)
+
+    @property
+    def result(self) -> ScanResult:
+        """For the framework."""
+        devices: dict[str, list[Device]] = {}
+        for queue in self.queues:
+            devices.setdefault(queue.device_type, []).extend(queue.devices)
+        again_in = min(self.again_in, default=None)
+        return ScanResult(devices=devices, problems=tuple(self.problems), losses=self.losses, scan_again_in=again_in)
 
     def all_devices(self) -> None:
         """Look at everything; OSError when nothing can be seen."""

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from xpu_simulator.device import SimulatedDevice
 from xpu_simulator.families.gpu.device import Gpus
+from xpu_simulator.families.idxd.device import DsaDevices, IaaDevices
 
 
 class Families(BaseModel):
@@ -14,6 +15,8 @@ class Families(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     gpus: Gpus = Field(default_factory=list)
+    dsa: DsaDevices = Field(default_factory=list)
+    iaa: IaaDevices = Field(default_factory=list)
 
     def placed(self) -> Iterator[tuple[str, SimulatedDevice]]:
         """Every device with its place in the description, such as `gpus.0`."""
