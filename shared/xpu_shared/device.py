@@ -31,6 +31,16 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilesystemMount:
+    """A file system that the runtime mounts for the container; the device plugin API has no such thing, CDI has."""
+
+    source: str
+    container_path: str
+    type: str  # e.g. efivarfs
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CdiDevice:
     """A device of the Container Device Interface: one file in the CDI directory defines it."""
 
@@ -38,6 +48,7 @@ class CdiDevice:
     name: str
     nodes: tuple[DeviceNode, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    filesystems: tuple[FilesystemMount, ...] = ()
 
     @property
     def qualified_name(self) -> str:
@@ -75,6 +86,9 @@ class ScanResult:
 
     devices: Mapping[str, Sequence[Device]]
     problems: tuple[Problem, ...] = ()
+    # Why devices of earlier scans are not among them, by device type and id, as far as there is more to say than that.
+    losses: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    scan_again_in: float | None = None  # seconds after which something may look different without any event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,28 +3,37 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from xpu_shared.acceptance import accept
 from xpu_shared.cdi import CdiDirectory, CdiError
 from xpu_shared.counters import ResourceCounters, ScanCounters
 from xpu_shared.device import CdiDevice, Problem, ScanResult
-from xpu_shared.inventory import Inventory, Snapshot, merge
+from xpu_shared.inventory import Inventory
 from xpu_shared.kubelet.directory import SocketDirectory
-from xpu_shared.kubelet.messages import LARGEST_LIST, list_message
 from xpu_shared.kubelet.pod_resources import PodResources
 from xpu_shared.kubelet.registration import Timings
 from xpu_shared.kubelet.servers import Server, ServerType
 from xpu_shared.kubelet.servicer import Servicer
 from xpu_shared.kubelet.streams import Streams
-from xpu_shared.plugin import OwnsCdiKinds, Plugin
-from xpu_shared.program.logs import Changes, Log
+from xpu_shared.outcome import Listed, Outcome, outcome
+from xpu_shared.plugin import OwnsCdiKinds, Plugin, Warns, WatchesDirectories
+from xpu_shared.program.logs import Change, Changes, Log
 from xpu_shared.program.settings import PluginSettings
 from xpu_shared.scanning import Scanner
 
 RESTART_DELAY = 1.0  # seconds before a task that failed unexpectedly is started again
 
 log = Log("plugin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanned:
+    """What a scan's thread leaves to the event loop."""
+
+    outcome: Outcome
+    problems: Change
+    sights: Change
 
 
 class Family:
@@ -40,6 +49,10 @@ class Family:
         timings: Timings,
     ) -> None:
         self.plugin = plugin
+        # Asked for once: what a plugin says of itself later must not trouble others.
+        self.subsystems = frozenset(plugin.subsystems)
+        self.watched_directories = tuple(plugin.watched_directories) if isinstance(plugin, WatchesDirectories) else ()
+        self.warnings = tuple(plugin.warnings) if isinstance(plugin, Warns) else ()
         self.inventory = Inventory()
         self.scans = ScanCounters()
         self.resources: dict[str, ResourceCounters] = {}  # by device type
@@ -51,13 +64,9 @@ class Family:
         self._cdi = CdiDirectory(settings.cdi_dir, plugin.cdi_kinds if isinstance(plugin, OwnsCdiKinds) else ())
         self._scanner = Scanner(plugin.namespace, self._scan, interval=settings.rescan_interval, counters=self.scans)
         self._problems = Changes()
+        self._sights = Changes()  # expected problems
         self._tasks: asyncio.TaskGroup | None = None
         pod_resources.listen(self._holders_changed)
-
-    @property
-    def ready(self) -> bool:
-        """Scanned, and every resource is registered and listened to."""
-        return self.scans.last_success > 0 and not self.unregistered
 
     @property
     def unregistered(self) -> list[str]:
@@ -78,15 +87,24 @@ class Family:
             self._tasks = tasks
             await supervised(f"scans of {self.plugin.namespace}", lambda: self._scanner.run(self._publish))
 
-    def _scan(self) -> ScanResult:
-        """Everything of a scan that may block; runs in a thread of its own."""
+    def _scan(self) -> Scanned:
+        """Everything of a scan that may block or take long; runs in a thread of its own."""
         result = accept(
             self.plugin.namespace,
             self.plugin.scan(),
             self._settings.socket_directories,
             instance=self._settings.instance,
         )
-        return replace(result, problems=(*result.problems, *self._write_cdi_files(result)))
+        scanned = outcome(
+            self.plugin.namespace,
+            replace(result, problems=(*result.problems, *self._write_cdi_files(result))),
+            {device_type: self.inventory.snapshot(device_type) for device_type in self.inventory.device_types},
+            held=self._held,
+            retention=self._settings.lost_device_retention,
+            now=time.monotonic(),
+        )
+        problems, sights = self._problems.report(scanned.problems), self._sights.report(scanned.sights)
+        return Scanned(outcome=scanned, problems=problems, sights=sights)
 
     def _write_cdi_files(self, result: ScanResult) -> list[Problem]:
         cdi_devices = {device.cdi: None for devices in result.devices.values() for device in devices if device.cdi}
@@ -114,27 +132,17 @@ class Family:
             return [Problem(subject=subject, text=str(error))]
         return []
 
-    def _publish(self, result: ScanResult) -> float | None:
-        """Make a scan's result what the kubelet is told; returns when a tombstone runs out."""
-        problems = list(result.problems)
-        retention = self._settings.lost_device_retention
-        for device_type in dict.fromkeys((*self.inventory.device_types, *result.devices)):
-            found = result.devices.get(device_type, ())
-            previous = self.inventory.snapshot(device_type)
-            now, held = asyncio.get_running_loop().time(), self._held(device_type)
-            snapshot = merge(previous, found, retention=retention, now=now, held=held)
-            problem = self._too_large(device_type, snapshot, previous)
-            if problem is not None:
-                problems.append(problem)
-                # The new devices are left out; what happened to the known ones is told all the same.
-                found = [device for device in found if device.id in previous.devices]
-                snapshot = merge(previous, found, retention=retention, now=now, held=held & previous.devices.keys())
-            self.inventory.publish(device_type, snapshot)
-            self._log_changes(device_type, previous, snapshot)
-            if device_type not in self.servers and snapshot.devices:
+    def _publish(self, scanned: Scanned) -> float | None:
+        """Make a scan's outcome what the kubelet is told; returns when to scan again at the latest, None: no need."""
+        for device_type, listed in scanned.outcome.resources.items():
+            self.inventory.publish(device_type, listed.snapshot)
+            self._counters(device_type).lists_refused += listed.refused
+            self._log_changes(device_type, listed)
+            if device_type not in self.servers and listed.snapshot.devices:
                 self._serve(device_type)
-        self._report(problems)
-        return self.inventory.next_expiry(retention, self._held)
+        self.scans.problems = len(scanned.outcome.problems)
+        self._log_problems(scanned)
+        return scanned.outcome.scan_again_at
 
     def _held(self, device_type: str) -> frozenset[str]:
         """The ids of the type that containers hold, as far as the kubelet has told."""
@@ -147,20 +155,6 @@ class Family:
             if snapshot.gone_since or not self._held(device_type) <= snapshot.devices.keys():
                 self.event()
                 return
-
-    def _too_large(self, device_type: str, snapshot: Snapshot, previous: Snapshot) -> Problem | None:
-        """Kubelets drop a stream whose message is too large, and with it every device of the resource."""
-        if snapshot.version == previous.version:
-            return None
-        size = list_message(snapshot.devices.values()).ByteSize()
-        if size <= LARGEST_LIST:
-            return None
-        self._counters(device_type).lists_refused += 1
-        text = (
-            f"its list of {len(snapshot.devices)} devices has {size} bytes, at most {LARGEST_LIST} reach the kubelet; "
-            "the last good list stays"
-        )
-        return Problem(subject=f"{self.plugin.namespace}/{device_type}", text=text)
 
     def _counters(self, device_type: str) -> ResourceCounters:
         return self.resources.setdefault(device_type, ResourceCounters())
@@ -195,28 +189,22 @@ class Family:
             for server in self.servers[device_type]:
                 self._tasks.create_task(supervised(f"server of {server.resource}", server.run))
 
-    def _log_changes(self, device_type: str, previous: Snapshot, snapshot: Snapshot) -> None:
+    def _log_changes(self, device_type: str, listed: Listed) -> None:
         """One line per change of state of a resource, with the devices that changed."""
-        if snapshot.version == previous.version:
-            return
-        before = {id_: device.health for id_, device in previous.devices.items()}
-        after = {id_: device.health for id_, device in snapshot.devices.items()}
-        changed = sorted(id_ for id_ in before.keys() | after.keys() if before.get(id_) != after.get(id_))
-        log.info(
-            "devices changed",
-            resource=f"{self.plugin.namespace}/{device_type}",
-            healthy=sum(device.health == "Healthy" for device in snapshot.devices.values()),
-            listed=len(snapshot.devices),
-            changed=", ".join(f"{id_} {after.get(id_, 'dropped')}" for id_ in changed[:8])
-            + (f" and {len(changed) - 8} more" if len(changed) > 8 else ""),
-        )
+        if listed.changed is not None:
+            log.info(
+                "devices changed",
+                resource=f"{self.plugin.namespace}/{device_type}",
+                healthy=listed.healthy,
+                listed=len(listed.snapshot.devices),
+                **listed.changed,
+            )
 
-    def _report(self, problems: list[Problem]) -> None:
-        """Log each problem when it comes and when it goes, not once per scan."""
-        current = {f"{problem.subject}: {problem.text}": problem for problem in problems}
-        unexpected = [text for text, problem in current.items() if not problem.expected]
-        self.scans.problems = len(unexpected)
-        change = self._problems.report(unexpected)
+    def _log_problems(self, scanned: Scanned) -> None:
+        """Each problem when it comes and when it goes, not once per scan."""
+        for text in scanned.sights.new:
+            log.verbose(2, "not offered, as expected", plugin=self.plugin.namespace, about=text)
+        change = scanned.problems
         for text in change.new:
             log.warning("problem", plugin=self.plugin.namespace, about=text)
         for text in change.gone:

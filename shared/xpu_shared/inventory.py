@@ -8,6 +8,7 @@ kubelet reports an id that simply disappears as healthy.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from xpu_shared.device import Device, Health
 
@@ -30,6 +31,7 @@ def merge(
     retention: float,
     now: float,
     held: Collection[str] = (),
+    losses: Mapping[str, str] = MappingProxyType({}),
 ) -> Snapshot:
     """The snapshot after a scan that found these devices.
 
@@ -39,6 +41,7 @@ def merge(
         now: monotonic seconds.
         held: ids that containers hold. They stay listed as long as they are held, also when this process never saw
             the device: it may have gone while no plugin ran.
+        losses: why ids are not found, as far as it is known.
     """
     devices = {device.id: device for device in found}
     gone_since = {}
@@ -46,9 +49,10 @@ def merge(
         since = previous.gone_since.get(id_, now)
         if now - since < retention or id_ in held:
             last_known = previous.devices.get(id_, Device(id=id_))
-            devices[id_] = replace(last_known, health=Health.UNHEALTHY, reason=GONE)
+            known = last_known.reason if id_ in previous.gone_since else GONE
+            devices[id_] = replace(last_known, health=Health.UNHEALTHY, reason=losses.get(id_, known))
             gone_since[id_] = since
-    devices = dict(sorted(devices.items()))
+    devices = {id_: devices[id_] for id_ in sorted(devices)}
     version = previous.version + (_told(devices) != _told(previous.devices) or previous.version == 0)
     return Snapshot(version=version, devices=devices, gone_since=gone_since)
 
@@ -56,6 +60,16 @@ def merge(
 def _told(devices: Mapping[str, Device]) -> list[tuple[str, Health, tuple[int, ...]]]:
     """What the kubelet is told of these devices."""
     return [(device.id, device.health, device.numa_nodes) for device in devices.values()]
+
+
+def next_expiry(snapshot: Snapshot, *, retention: float, held: Collection[str] = ()) -> float | None:
+    """When the snapshot's next tombstone runs out, in monotonic seconds; None when none will by itself.
+
+    Args:
+        held: ids that containers hold, whose tombstones do not run out.
+    """
+    oldest = min((since for id_, since in snapshot.gone_since.items() if id_ not in held), default=None)
+    return None if oldest is None else oldest + retention
 
 
 class Inventory:
@@ -88,15 +102,3 @@ class Inventory:
             yield
         finally:
             listeners.discard(listener)
-
-    def next_expiry(self, retention: float, held: Callable[[str], Collection[str]] = lambda _: ()) -> float | None:
-        """When the next tombstone runs out, in monotonic seconds; None when none will by itself.
-
-        Args:
-            held: the ids of a device type that containers hold, whose tombstones do not run out.
-        """
-        times = []
-        for device_type, snapshot in self._snapshots.items():
-            lasting = set(held(device_type)) if snapshot.gone_since else set()
-            times += [since + retention for id_, since in snapshot.gone_since.items() if id_ not in lasting]
-        return min(times, default=None)

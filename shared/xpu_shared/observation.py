@@ -40,8 +40,12 @@ def alive(loop: asyncio.AbstractEventLoop) -> tuple[bool, str]:
 
 
 def readiness(families: Sequence[Family]) -> tuple[bool, str]:
-    """Ready: every plugin has scanned, and the kubelet listens to every resource."""
-    waiting = [f"{family.plugin.namespace} has not scanned yet" for family in families if not family.scans.last_success]
+    """Ready: every plugin has scanned, if there is anything to scan, and the kubelet listens to every resource."""
+    waiting = [
+        f"{family.plugin.namespace} has not scanned yet"
+        for family in families
+        if not family.scans.last_success and not family.scans.nothing_there
+    ]
     waiting += [f"the kubelet does not listen to {resource}" for family in families for resource in family.unregistered]
     return not waiting, "; ".join(waiting) or "ok"
 

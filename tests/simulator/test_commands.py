@@ -106,9 +106,8 @@ def test_what_cannot_be_done_is_one_line(simulator: Simulator, command: Command)
     [
         ("", "the following arguments are required: {run,add,remove,rebind,kubelet,reboot,pod,status,tree,fakedev}"),
         ("frob", "choose from 'run', 'add', 'remove'"),
-        ("add", "the following arguments are required: GPU"),
+        ("add", "the following arguments are required: DEVICE"),
         ("add gpu0 gpu1", "unrecognized arguments: gpu1"),
-        ("rebind gpu0 --driver nouveau", "choose from 'i915', 'xe', 'vfio-pci'"),
         ("kubelet", "the following arguments are required: restart|stop|start"),
         ("kubelet kill", "choose from 'restart', 'stop', 'start'"),
         ("pod", "the following arguments are required: {run,delete}"),
@@ -135,13 +134,18 @@ def test_wrong_arguments_say_what_is_allowed(command: Command, arguments: str, a
 def test_an_argument_too_many_shows_how_to_use_the_command(command: Command) -> None:
     assert command("add", "gpu0", "gpu1") == (
         2,
-        "usage: xpu-simulator add [-h] [--name NAME] GPU\nxpu-simulator add: error: unrecognized arguments: gpu1\n",
+        "usage: xpu-simulator add [-h] [--name NAME] DEVICE\nxpu-simulator add: error: unrecognized arguments: gpu1\n",
     )
 
 
 def test_an_unknown_gpu_says_which_there_are(simulator: Simulator, command: Command) -> None:
     for arguments in (["add", "gpu9"], ["remove", "gpu9"], ["rebind", "gpu9"], ["rebind", "gpu9", "--driver", "xe"]):
-        assert command(*arguments) == (2, "xpu-simulator: no GPU 'gpu9'; there are gpu0, gpu1, gpu2, gpu3\n")
+        assert command(*arguments) == (2, "xpu-simulator: no device 'gpu9'; there are gpu0, gpu1, gpu2, gpu3\n")
+
+
+def test_a_driver_that_a_device_cannot_have_is_refused(simulator: Simulator, command: Command) -> None:
+    error = "xpu-simulator: driver 'nouveau' of gpu0: expected i915, xe, vfio-pci\n"
+    assert command("rebind", "gpu0", "--driver", "nouveau") == (2, error)
 
 
 def test_of_several_simulators_one_is_chosen_by_name(directory: Path, simulator: Simulator, command: Command) -> None:
@@ -232,10 +236,10 @@ def test_requests_of_other_programs_are_checked(directory: Path, simulator: Simu
         b"[]": "the request: Input should be an object",
         b"\xff\xfe": "the request: Invalid JSON",
         b'{"action": null, "force": true}': "force: Extra inputs are not permitted",
-        b'{"action": {"add_gpu": "gpu0", "remove_gpu": "gpu0"}}': "action: a step does one thing, not add_gpu and",
+        b'{"action": {"add_gpu": "gpu0", "remove_gpu": "gpu0"}}': "action: a step does one thing, not add and remove",
         b'{"action": {"pause_seconds": 5}}': "action.pause_seconds: Extra inputs are not permitted",
         b'{"action": {"run_pod": {"name": "a", "resources": {"a/b": true}}}}': "action.run_pod.resources.a/b: ",
-        b'{"action": {}}': "action: expected one of add_gpu, remove_gpu,",
+        b'{"action": {}}': "action: expected one of add, remove,",
     }
     for line, error in errors.items():
         with socket.socket(socket.AF_UNIX) as connection:

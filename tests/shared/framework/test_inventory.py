@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xpu_shared.device import Device, Health
-from xpu_shared.inventory import GONE, Inventory, Snapshot, merge
+from xpu_shared.inventory import GONE, Inventory, Snapshot, merge, next_expiry
 
 RETENTION = 600.0
 
@@ -74,14 +74,14 @@ def test_listeners_are_called_only_for_changes_of_their_type_and_only_while_list
 
 
 def test_the_next_expiry_is_that_of_the_oldest_tombstone() -> None:
-    inventory = Inventory()
-    assert inventory.next_expiry(RETENTION) is None
+    assert next_expiry(Snapshot(), retention=RETENTION) is None
 
     seen = merge(Snapshot(), devices("a", "b"), retention=RETENTION, now=0)
     gone = merge(merge(seen, devices("b"), retention=RETENTION, now=5), [], retention=RETENTION, now=9)
-    inventory.publish("x", gone)
 
-    assert inventory.next_expiry(RETENTION) == 5 + RETENTION
+    assert next_expiry(gone, retention=RETENTION) == 5 + RETENTION
+    assert next_expiry(gone, retention=RETENTION, held=["a"]) == 9 + RETENTION
+    assert next_expiry(gone, retention=RETENTION, held=["a", "b"]) is None
 
 
 @given(st.lists(st.tuples(st.sets(st.sampled_from("abcde")), st.floats(min_value=0, max_value=400)), max_size=12))
@@ -99,3 +99,23 @@ def test_whatever_comes_and_goes_what_is_there_is_healthy_and_nothing_vanishes_u
         for id_ in before.devices.keys() - snapshot.devices.keys():
             assert now - before.gone_since[id_] >= RETENTION
         assert snapshot.version >= before.version
+
+
+def test_why_a_device_vanished_is_told_as_long_as_its_tombstone_stands() -> None:
+    seen = merge(Snapshot(), devices("a", "b"), retention=RETENTION, now=0)
+    gone = merge(seen, [], retention=RETENTION, now=1, losses={"a": "it is disabled"})
+    still = merge(gone, [], retention=RETENTION, now=2)
+    told_more = merge(still, [], retention=RETENTION, now=3, losses={"b": "its driver let go"})
+
+    assert {id_: device.reason for id_, device in still.devices.items()} == {"a": "it is disabled", "b": GONE}
+    assert told_more.devices["b"].reason == "its driver let go"
+    assert told_more.version == gone.version
+
+
+def test_an_earlier_reason_is_not_told_of_a_later_loss() -> None:
+    seen = merge(Snapshot(), devices("a"), retention=RETENTION, now=0)
+    gone = merge(seen, [], retention=RETENTION, now=1, losses={"a": "it is disabled"})
+    back = merge(gone, devices("a"), retention=RETENTION, now=2)
+    gone_again = merge(back, [], retention=RETENTION, now=3)
+
+    assert gone_again.devices["a"].reason == GONE
