@@ -44,6 +44,10 @@ class Look:
     losses: dict[str, dict[str, str]] = field(default_factory=dict)  # by device type and id
     waiting: dict[str, float] = field(default_factory=dict)  # as in Memory
     again_in: list[float] = field(default_factory=list)  # seconds after which something may look different
+    _numa_nodes_of: dict[str, tuple[int, ...]] = field(default_factory=dict)  # devices, by path
+
+    def __post_init__(self) -> None:
+        self._real_sysfs = os.path.realpath(self.settings.sysfs_root)
 
     @property
     def memory(self) -> Memory:
@@ -67,7 +71,8 @@ class Look:
             self._device(name)
 
     def _device(self, name: str) -> None:
-        path = f"{self.settings.sysfs_root}/{tree.BUS}/{name}"
+        # Resolved once: what is read below it needs no way through the links on the bus.
+        path = os.path.realpath(f"{self.settings.sysfs_root}/{tree.BUS}/{name}")
         try:
             queues = tree.queue_names(path, name.removeprefix(self.accelerator.device), self.problems)
         except OSError as error:
@@ -158,6 +163,7 @@ class Look:
             raise NotOfferedError(f"{file}: {error}") from None
         except OSError as error:
             raise NotOfferedError(str(error)) from None
+        device = os.path.dirname(path)
         nodes = [self._node(f"{self.accelerator.device}/{queue.name}")]
         number = number_of(status, number)
         entry = self._char_entry(queue.name, file, number, new_since=status.st_ctime, offered=last is not None)
@@ -166,8 +172,8 @@ class Look:
         return replace(
             queue,
             nodes=tuple(nodes),
-            numa_nodes=self._numa_nodes(queue.name, path, number),
-            pci_address=tree.pci_address(os.path.dirname(path)),
+            numa_nodes=self._numa_nodes(queue.name, device, number),
+            pci_address=tree.pci_address(device),
             label=self._label(path) if self.settings.inject_env else "",
         )
 
@@ -212,15 +218,20 @@ class Look:
         self._problem(path, f"{name} is handed out without it: {reason}")
         return None
 
-    def _numa_nodes(self, name: str, path: str, number: tuple[int, int] | None) -> tuple[int, ...]:
+    def _numa_nodes(self, name: str, device: str, number: tuple[int, int] | None) -> tuple[int, ...]:
+        """Those of the queue's device; of a tree whose bus has no links into devices/, by the file's number."""
         sysfs = self.settings.sysfs_root
-        start = path
-        if number is not None and not os.path.realpath(path).startswith(f"{os.path.realpath(sysfs)}/devices/"):
-            start = f"{sysfs}/dev/char/{number[0]}:{number[1]}"
+        if number is not None and not device.startswith(f"{self._real_sysfs}/devices/"):
+            return self._climb(name, Path(f"{sysfs}/dev/char/{number[0]}:{number[1]}"))
+        if device not in self._numa_nodes_of:
+            self._numa_nodes_of[device] = self._climb(os.path.basename(device), Path(device))
+        return self._numa_nodes_of[device]
+
+    def _climb(self, subject: str, start: Path) -> tuple[int, ...]:
         try:
-            return numa_nodes(Path(start), sysfs=sysfs)
+            return numa_nodes(start, sysfs=self.settings.sysfs_root)
         except (TopologyError, OSError) as error:
-            self._problem(name, f"no NUMA node is told: {error}")
+            self._problem(subject, f"no NUMA node is told: {error}")
             return ()
 
     def _label(self, path: str) -> str:
