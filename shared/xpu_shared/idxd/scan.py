@@ -11,6 +11,7 @@ from xpu_shared.idxd import tree
 from xpu_shared.idxd.accelerator import Accelerator
 from xpu_shared.idxd.queue_files import WrongFileError, character_device, check_char_entry, is_orphan, number_of
 from xpu_shared.idxd.queues import Memory, Queue
+from xpu_shared.idxd.rules import resource_of
 from xpu_shared.idxd.settings import IdxdSettings
 from xpu_shared.kernel.device_files import is_simulated
 from xpu_shared.kernel.sysfs import MalformedAttributeError, read_text
@@ -137,9 +138,31 @@ class Look:
             device=os.path.basename(device),
             type=type_,
             mode=mode,
-            slots=self.settings.shared_dev_num if mode == "shared" else 1,
+            resource=self._resource(name, path),
+            slots=self._slots(name, path) if mode == "shared" else 1,
         )
         return self._with_files(queue, path, last) if type_ == "user" else queue
+
+    def _slots(self, name: str, path: str) -> int:
+        """How many containers may share a shared queue."""
+        try:
+            for rule in self.settings.shared_dev_num_rule:
+                if rule.matches(lambda attribute: read_text(f"{path}/{attribute}")):
+                    return rule.shares
+        except (OSError, MalformedAttributeError) as error:
+            self._problem(name, f"no rule of --shared-dev-num-rule is used: {error}")
+        return self.settings.shared_dev_num
+
+    def _resource(self, name: str, path: str) -> str:
+        """What the queue's name adds to its resource's."""
+        pattern = self.settings.resource_from_name
+        if pattern is None:
+            return ""
+        try:
+            return resource_of(pattern, read_text(f"{path}/name"))
+        except (OSError, ValueError) as error:
+            self._problem(name, f"--resource-from-name is not used: {error}")
+            return ""
 
     def _word(self, attribute: str, known: tuple[str, ...]) -> str:
         """Of a queue that is enabled: what cannot be read is worth a warning."""
