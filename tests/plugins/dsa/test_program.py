@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import grpc
@@ -13,6 +14,7 @@ from programs import may_mount, program
 from xpu_plugins.dsa.program import PROGRAM, dsa_plugin
 from xpu_plugins.dsa.settings import DsaSettings
 from xpu_shared.plugin import PrefersDevices, PreparesAllocations, Warns, WatchesDirectories
+from xpu_shared.program.settings import FamilySettings, flag_name
 
 SHARED = "dsa.intel.com/wq-user-shared"
 DEDICATED = "dsa.intel.com/wq-user-dedicated"
@@ -115,6 +117,14 @@ def test_discover_says_what_is_offered_and_why_other_queues_are_not(
     assert table[-1].split("  ") == ["wq2.1", "its state is disabled"] or "its state is disabled" in table[-1]
     assert printed["resources"][0]["devices"][0]["id"] == "wq-user-shared-wq2.0-0"
     assert printed["rejected"] == [{"subject": "wq2.1", "reason": "its state is disabled", "expected": True}]
+
+
+def test_every_flag_of_its_own_is_on_the_page() -> None:
+    page = (Path(__file__).parents[3] / "docs/dsa-iaa.md").read_text()
+    own = {field.name for field in fields(DsaSettings)} - {field.name for field in fields(FamilySettings)}
+
+    assert own
+    assert [name for name in own if f"| `--{flag_name(name)}" not in page] == []
 
 
 def test_discover_without_anything_is_no_error(node: HandmadeIdxd, capsys: pytest.CaptureFixture[str]) -> None:
