@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from bench import measurements
+from bench.isolation import isolation
 from bench.measurements import Row
 
 
@@ -21,6 +22,7 @@ def main() -> None:
     rows += asyncio.run(measurements.allocate(200 if quick else 2000))
     rows += asyncio.run(measurements.idle(5 if quick else 60))
     rows += asyncio.run(measurements.memory_with_metrics())
+    rows += asyncio.run(isolation(20 if quick else 100))
     rows += measurements.scans(10 if quick else 50)
     rows += measurements.preferences(10 if quick else 50)
     print_table(rows)
