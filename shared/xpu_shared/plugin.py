@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from xpu_shared.device import Allocation, ScanResult
+from xpu_shared.measurement import Gauge
 
 
 class Plugin(Protocol):
@@ -52,6 +53,14 @@ class OwnsCdiKinds(Protocol):
 
     @property
     def cdi_kinds(self) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """For plugins that have numbers of their hardware for the metrics page."""
+
+    def measure(self) -> Sequence[Gauge]:
+        """What is true now. Called in a thread of its own when a page is made, at most once a second; may block."""
 
 
 @runtime_checkable
