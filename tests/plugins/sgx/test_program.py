@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from handmade_sgx import FILES, HandmadeSgx, make_device_files
+from handmade_sgx import HandmadeSgx, make_device_files
 from programs import program
 
 ENCLAVE, PROVISION = "sgx.intel.com/enclave", "sgx.intel.com/provision"
