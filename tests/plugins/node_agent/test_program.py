@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import tomllib
 import urllib.error
 import urllib.request
 from http import HTTPStatus
@@ -54,6 +55,11 @@ def test_every_family_of_the_table_is_a_plugins_program(family: str) -> None:
     found = families.program(family)
     assert isinstance(found, PluginProgram)
     assert found.name == f"xpu-{family}-plugin"
+
+
+def test_every_plugins_program_is_in_the_table() -> None:
+    scripts = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]["scripts"]
+    assert {f"xpu-{family}-plugin" for family in FAMILIES} == {name for name in scripts if name.endswith("-plugin")}
 
 
 async def test_what_there_is_of_all_families_is_offered_by_one_process(node: Path) -> None:
