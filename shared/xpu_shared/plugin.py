@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from xpu_shared.device import Allocation, ScanResult
 from xpu_shared.kernel.uevents import Uevent
+from xpu_shared.measurement import Gauge
 
 
 class Plugin(Protocol):
@@ -61,6 +62,14 @@ class OwnsCdiKinds(Protocol):
 
     @property
     def cdi_kinds(self) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """For plugins that have numbers of their hardware for the metrics page."""
+
+    def measure(self) -> Sequence[Gauge]:
+        """What is true now. Called in a thread of its own when a page is made, at most once a second; may block."""
 
 
 @runtime_checkable
