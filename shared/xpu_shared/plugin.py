@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from xpu_shared.device import Allocation, ScanResult
+from xpu_shared.kernel.uevents import Uevent
 from xpu_shared.measurement import Gauge
 
 
@@ -45,6 +46,14 @@ class WatchesDirectories(Protocol):
     @property
     def watched_directories(self) -> Sequence[Path]:
         """Directories whose changes are a reason to scan; they may be absent now."""
+
+
+@runtime_checkable
+class HearsEvents(Protocol):
+    """For plugins to which it matters what the kernel says, not only that it says something."""
+
+    def heard(self, event: Uevent) -> None:
+        """Told of each event of its subsystems, before the scan that it causes. Quick: it runs on the event loop."""
 
 
 @runtime_checkable
