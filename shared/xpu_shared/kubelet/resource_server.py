@@ -176,7 +176,8 @@ class ResourceServer:
     async def _wait(self, seconds: float | None) -> None:
         """Wait for a change that is worth a look, at most so long."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
 
     def _note(self, error: Exception) -> None:
         """Log trouble once, however often it is met."""

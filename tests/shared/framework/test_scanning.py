@@ -129,3 +129,19 @@ async def test_a_hanging_scan_does_not_hold_up_its_end() -> None:
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 5)
     release.set()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_an_event_and_the_end_at_once_is_the_end(turns: int) -> None:
+    """However far the event has got in the loop when the end comes."""
+    results: asyncio.Queue[ScanResult] = asyncio.Queue()
+    scanner = Scanner("test", lambda: NOTHING, interval=3600, counters=ScanCounters())
+    task = asyncio.create_task(scanner.run(results.put_nowait))
+    await asyncio.wait_for(results.get(), 5)
+    scanner.event()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
