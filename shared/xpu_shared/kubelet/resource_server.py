@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 from xpu_shared.acceptance import endpoint_name
@@ -96,7 +96,7 @@ class ResourceServer:
                     earliest = self._now() + self._timings.settle
                     continue
                 if self._now() >= earliest:
-                    await self._call(endpoint, cause)
+                    await self._call(endpoint, cause, kubelet)
                     return endpoint, kubelet
                 delay = earliest - self._now()
             except AlreadyConnectedError as error:
@@ -136,15 +136,16 @@ class ResourceServer:
             self._directory.overlook(endpoint.path)
             await endpoint.close()
 
-    async def _call(self, endpoint: Endpoint, cause: Cause) -> None:
+    async def _call(self, endpoint: Endpoint, cause: Cause, kubelet: Identity | None) -> None:
+        call = register(
+            self._directory.kubelet,
+            endpoint=endpoint.path.name,
+            resource=self.resource,
+            options=options(self._plugin),
+            deadline=self._timings.deadline,
+        )
         try:
-            await register(
-                self._directory.kubelet,
-                endpoint=endpoint.path.name,
-                resource=self.resource,
-                options=options(self._plugin),
-                deadline=self._timings.deadline,
-            )
+            await self._unless_replaced(kubelet, call)
         except RegistrationError:
             self._counters.registration_failures += 1
             raise
@@ -153,6 +154,22 @@ class ResourceServer:
         self._trouble = ""
         endpoint.streams.quiet_since = self._now()
         log.info("registered with the kubelet", resource=self.resource, cause=cause, socket=endpoint.path)
+
+    async def _unless_replaced(self, kubelet: Identity | None, call: Coroutine[object, object, None]) -> None:
+        """Wait for a call to this kubelet, and no longer when another takes its place: that one hangs, or has ended."""
+
+        def look() -> None:
+            if identity(self._directory.kubelet) not in (None, kubelet):
+                limit.reschedule(self._now())
+
+        try:
+            async with asyncio.timeout(None) as limit:
+                self._directory.listen(look)
+                await call
+        except TimeoutError:
+            raise RegistrationError("another kubelet took the place of the one that was asked") from None
+        finally:
+            self._directory.stop_listening(look)
 
     async def _cause(self, endpoint: Endpoint, registered_with: Identity | None) -> Cause:
         """Wait until there is a reason to register again."""

@@ -1,6 +1,7 @@
 """The framework against a simulated kubelet, over real sockets: start, lists, restarts, end."""
 
 import asyncio
+import inspect
 import shutil
 import tempfile
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 from framework import QUICK, RESOURCE, DemoPlugin, running, unit, usage
 from xpu_shared.device import Device, Health, ScanResult
+from xpu_shared.kubelet.registration import Timings
 from xpu_simulator.kubelet.resources import Resource
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
@@ -211,6 +213,45 @@ async def test_a_registration_without_a_stream_is_not_trusted_for_ever(tmp_path:
     await server.stop(None)
 
 
+async def test_a_new_kubelet_is_registered_with_while_the_old_one_hangs(tmp_path: Path) -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: pb.RegisterRequest) -> None:
+        asked.set()
+        await release.wait()
+
+    old = await registrar(tmp_path, hang)
+    patient = Timings(deadline=600.0)
+    async with running(tmp_path, DemoPlugin(), start_kubelet=False, timings=patient) as node:
+        await asyncio.wait_for(asked.wait(), 5)
+        (tmp_path / "device-plugins/kubelet.sock").rename(tmp_path / "old.sock")
+        await node.kubelet.start()
+        await node.kubelet.wait_for_list(RESOURCE, full)
+    release.set()
+    await old.stop(None)
+
+
+@pytest.mark.parametrize("kind", ["nothing", "file", "directory"])
+async def test_a_kubelet_whose_socket_is_gone_keeps_its_stream(tmp_path: Path, kind: str) -> None:
+    plugin = DemoPlugin()
+    async with running(tmp_path, plugin) as node:
+        await node.kubelet.wait_for_list(RESOURCE, full)
+        place = node.kubelet.device_plugins / "kubelet.sock"
+        place.rename(tmp_path / "kubelet.sock")
+        if kind == "file":
+            place.touch()
+        elif kind == "directory":
+            place.mkdir()
+        plugin.devices = {"unit": [unit("unit0")]}
+        node.uevent()
+        await node.kubelet.wait_for_list(RESOURCE, lambda listed: (listed.allocatable, listed.capacity) == (1, 2))
+        assert len(node.kubelet.registrations) == 1
+        if kind == "file":
+            place.unlink()
+        elif kind == "directory":
+            place.rmdir()
+
+
 async def test_a_refusing_kubelet_is_asked_again(tmp_path: Path) -> None:
     answers = [RuntimeError("not today"), RuntimeError("not now"), None]
     registered = asyncio.Event()
@@ -379,7 +420,9 @@ async def registrar(root: Path, answer: object) -> grpc.aio.Server:
     class Registrar(RegistrationServicer):
         async def Register(self, request: pb.RegisterRequest, context: object) -> pb.Empty:
             assert callable(answer)
-            answer(request)
+            answered = answer(request)
+            if inspect.isawaitable(answered):
+                await answered
             return pb.Empty()
 
     (root / "device-plugins").mkdir(exist_ok=True)
