@@ -1,6 +1,7 @@
 """Runs one or many plugins in one process until SIGTERM: signals, events, the kubelet's directory, the metrics page."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -18,6 +19,7 @@ from xpu_shared.plugin import Plugin, WatchesDirectories
 from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
 from xpu_shared.program.settings import PluginSettings
+from xpu_shared.program.signals import ignore_signals
 
 SHUTDOWN = 4.5  # seconds for everything to end, of the 5 that a supervisor is promised
 SOCKET_RETRY = 1.0  # seconds between attempts to bind the uevent socket
@@ -30,6 +32,7 @@ def run(plugins: Sequence[Plugin], settings: PluginSettings, *, program: str) ->
     logs.configure(settings.log_format, settings.v)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC would print is in the errors that we log
     asyncio.run(Runner(plugins, settings, program=program).run())
+    ignore_signals()
     return 0
 
 
@@ -51,7 +54,8 @@ class Runner:
         def on_signal(*_: object) -> None:
             # Not the loop's own way: a loop that is stuck in a call would not hear of it.
             end_at_last(SHUTDOWN)
-            loop.call_soon_threadsafe(stop.set)
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                loop.call_soon_threadsafe(stop.set)
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
@@ -59,6 +63,8 @@ class Runner:
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():  # it never ends by itself; what nobody foresaw is told by the exit code too
+                work.result()
             log.info("stops", program=self._program)
         finally:
             stopped.cancel()

@@ -1,6 +1,7 @@
 """A plugin as a process of its own: how it ends, and what it does to its surroundings."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -78,6 +79,19 @@ async def test_a_signal_during_a_scan_that_hangs_in_a_read_ends_the_process_in_t
         child.send_signal(number)
 
         assert await asyncio.wait_for(child.wait(), 5) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_more_signals_while_it_ends_change_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    async with process(tmp_path, "scan") as child:
+        await line_with(child, "cannot register yet")
+        ended = asyncio.ensure_future(child.wait())
+        while not ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                child.send_signal(number)
+            await asyncio.wait({ended}, timeout=0.001)
+
+        assert child.returncode == 0
 
 
 async def test_whatever_does_not_want_to_end_ends_with_the_process_in_time(tmp_path: Path) -> None:
