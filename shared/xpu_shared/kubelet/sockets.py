@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import random
 import socket
 import stat
@@ -47,8 +48,8 @@ def identity(path: Path) -> Identity | None:
 
 
 def target(path: Path) -> str:
-    """The path as gRPC wants it named, which takes percent signs for escapes."""
-    return f"unix:{quote(str(path))}"
+    """The path as gRPC wants it named, which takes percent signs for escapes; any bytes may be in it."""
+    return f"unix:{quote(os.fsencode(path))}"
 
 
 def explained(error: OSError, path: Path) -> SocketError:

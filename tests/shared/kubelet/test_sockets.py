@@ -142,3 +142,4 @@ def test_what_is_no_socket_has_no_identity(tmp_path: Path, kind: str) -> None:
 
 def test_grpc_gets_percent_signs_and_blanks_escaped() -> None:
     assert target(Path("/a b/50%/x.sock")) == "unix:/a%20b/50%25/x.sock"
+    assert target(Path(os.fsdecode(b"/\xff/x.sock"))) == "unix:/%FF/x.sock"
