@@ -148,16 +148,17 @@ async def test_kubelet_restarts_lose_nothing_and_leak_nothing(tmp_path: Path, ve
     kubelet = SimulatedKubelet(tmp_path, version=version)
     async with kubelet, running(tmp_path, DemoPlugin(), kubelet=kubelet) as node:
         await kubelet.wait_for_list(RESOURCE, full)
-        await kubelet.restart()
-        await kubelet.wait_for_list(RESOURCE, full)
-        before = usage()
-        for _ in range(10):
+        descriptors, threads = [], []
+        for _ in range(20):
             await kubelet.restart()
             await kubelet.wait_for_list(RESOURCE, full)
+            now = usage()
+            descriptors.append(now[0])
+            threads.append(now[1])
 
-        after = usage()
-        assert after[0] <= before[0] + 1
-        assert after[1] <= before[1] + 1
+        # Both ends of connections that just close, and of that to pod-resources, come and go: what leaks stays.
+        assert min(descriptors[-5:]) <= max(descriptors[:5])
+        assert min(threads[-5:]) <= max(threads[:5])
         assert node.sockets == {SOCKET}
         assert {event.endpoint for event in kubelet.registrations} == {SOCKET}
 
