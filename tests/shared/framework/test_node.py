@@ -13,6 +13,7 @@ import pytest
 from framework import QUICK, RESOURCE, DemoPlugin, running, unit, usage
 from xpu_shared.device import Device, Health, ScanResult
 from xpu_shared.kubelet.registration import Timings
+from xpu_shared.program import logs
 from xpu_simulator.kubelet.resources import Resource
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
@@ -269,6 +270,36 @@ async def test_a_refusing_kubelet_is_asked_again(tmp_path: Path) -> None:
     await server.stop(None)
 
 
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INTERNAL, None]
+)
+async def test_whatever_status_a_registration_fails_with_it_is_told_once_and_tried_again(
+    tmp_path: Path, code: grpc.StatusCode | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """None: no answer within the deadline."""
+    logs.configure("text", 0)
+    attempts, registered = 0, asyncio.Event()
+
+    async def answer(_: pb.RegisterRequest, context: "grpc.aio.ServicerContext[object, object]") -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts > 3:
+            registered.set()
+        elif code is None:
+            await asyncio.Event().wait()
+        else:
+            await context.abort(code, "not today")
+
+    server = await registrar(tmp_path, answer)
+    async with running(tmp_path, DemoPlugin(), start_kubelet=False, timings=Timings(deadline=0.1, patience=60)):
+        await asyncio.wait_for(registered.wait(), 10)
+    await server.stop(None)
+
+    told = [line for line in capfd.readouterr().err.splitlines() if "cannot register yet" in line]
+    assert len(told) == 1
+    assert ("DEADLINE_EXCEEDED" if code is None else f"{code.name}: not today") in told[0]
+
+
 async def test_another_endpoint_is_tried_when_the_kubelet_says_already_connected(tmp_path: Path) -> None:
     names: list[str] = []
     registered = asyncio.Event()
@@ -421,7 +452,7 @@ async def registrar(root: Path, answer: object) -> grpc.aio.Server:
     class Registrar(RegistrationServicer):
         async def Register(self, request: pb.RegisterRequest, context: object) -> pb.Empty:
             assert callable(answer)
-            answered = answer(request)
+            answered = answer(request, context) if len(inspect.signature(answer).parameters) == 2 else answer(request)
             if inspect.isawaitable(answered):
                 await answered
             return pb.Empty()
