@@ -53,9 +53,10 @@ class Runner:
 
         def on_signal(*_: object) -> None:
             # Not the loop's own way: a loop that is stuck in a call would not hear of it.
-            end_at_last(SHUTDOWN)
             with contextlib.suppress(RuntimeError):  # the loop has ended already
                 loop.call_soon_threadsafe(stop.set)
+            with contextlib.suppress(RuntimeError):  # no thread can be had, so nothing that hangs is ended by one
+                end_at_last(SHUTDOWN)
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
