@@ -95,6 +95,8 @@ class ResourceServer:
                     await self._unbind()
                     earliest = self._now() + self._timings.settle
                     continue
+                if identity(self._directory.kubelet) != kubelet:  # it came, or went, while the socket was bound
+                    continue
                 if self._now() >= earliest:
                     await self._call(endpoint, cause, kubelet)
                     return endpoint, kubelet
@@ -156,11 +158,14 @@ class ResourceServer:
         log.info("registered with the kubelet", resource=self.resource, cause=cause, socket=endpoint.path)
 
     async def _unless_replaced(self, kubelet: Identity | None, call: Coroutine[object, object, None]) -> None:
-        """Wait for a call to this kubelet, and no longer when another takes its place: that one hangs, or has ended."""
+        """Wait for a call to this kubelet, and not much longer once another has taken its place: the first one hangs.
+
+        A moment longer, because a kubelet that changes its socket's mode or label is still the same.
+        """
 
         def look() -> None:
-            if identity(self._directory.kubelet) not in (None, kubelet):
-                limit.reschedule(self._now())
+            if limit.when() is None and identity(self._directory.kubelet) not in (None, kubelet):
+                limit.reschedule(self._now() + self._timings.settle)
 
         try:
             async with asyncio.timeout(None) as limit:

@@ -233,6 +233,28 @@ async def test_a_new_kubelet_is_registered_with_while_the_old_one_hangs(tmp_path
     await old.stop(None)
 
 
+async def test_a_kubelet_that_changes_its_sockets_mode_while_it_is_asked_is_not_given_up(tmp_path: Path) -> None:
+    plugin = DemoPlugin()
+    asked, release = asyncio.Event(), asyncio.Event()
+    answered: asyncio.Queue[str] = asyncio.Queue()
+
+    async def answer(request: pb.RegisterRequest) -> None:
+        asked.set()
+        await release.wait()
+        answered.put_nowait(request.endpoint)
+
+    server = await registrar(tmp_path, answer)
+    async with running(tmp_path, plugin, start_kubelet=False, timings=Timings()) as node:
+        await asyncio.wait_for(asked.wait(), 5)
+        (tmp_path / "device-plugins/kubelet.sock").chmod(0o660)
+        before = plugin.scans
+        node.uevent()
+        await plugin.scanned(before + 1)  # by then the plugin has also seen the change
+        release.set()
+        assert await asyncio.wait_for(answered.get(), 5) == SOCKET
+    await server.stop(None)
+
+
 @pytest.mark.parametrize("kind", ["nothing", "file", "directory"])
 async def test_a_kubelet_whose_socket_is_gone_keeps_its_stream(tmp_path: Path, kind: str) -> None:
     plugin = DemoPlugin()
