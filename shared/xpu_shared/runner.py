@@ -32,7 +32,6 @@ def run(plugins: Sequence[Plugin], settings: PluginSettings, *, program: str) ->
     logs.configure(settings.log_format, settings.v)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC would print is in the errors that we log
     asyncio.run(Runner(plugins, settings, program=program).run())
-    ignore_signals()
     return 0
 
 
@@ -52,6 +51,7 @@ class Runner:
         stop = asyncio.Event()
 
         def on_signal(*_: object) -> None:
+            ignore_signals()
             # Not the loop's own way: a loop that is stuck in a call would not hear of it.
             with contextlib.suppress(RuntimeError):  # the loop has ended already
                 loop.call_soon_threadsafe(stop.set)

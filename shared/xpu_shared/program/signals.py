@@ -14,6 +14,6 @@ def end_on_signals() -> None:
 
 
 def ignore_signals() -> None:
-    """Let a second SIGTERM or SIGINT change nothing any more: Python, while it ends, would die of it."""
+    """Let a second SIGTERM or SIGINT change nothing: Python, while it ends, would die of it."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)

@@ -32,6 +32,8 @@ class Plugin:
     def watched_directories(self):  # asked for on the event loop
         if sys.argv[2] == "stubborn":
             self.task = asyncio.ensure_future(never_ends())
+        if sys.argv[2] == "broken":
+            raise RuntimeError("nobody foresaw this")
         return ()
 
 async def never_ends():
@@ -100,6 +102,12 @@ async def test_whatever_does_not_want_to_end_ends_with_the_process_in_time(tmp_p
         child.terminate()
 
         assert await asyncio.wait_for(child.wait(), 5) == 0
+
+
+async def test_what_nobody_foresaw_before_the_work_begins_is_told_and_is_no_success(tmp_path: Path) -> None:
+    async with process(tmp_path, "broken") as child:
+        assert "nobody foresaw this" in await line_with(child, "RuntimeError: ")
+        assert await asyncio.wait_for(child.wait(), 5) == 1
 
 
 async def test_without_a_kubelet_it_says_so_once_and_ends_at_a_signal(tmp_path: Path) -> None:
