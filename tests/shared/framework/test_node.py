@@ -13,7 +13,7 @@ import pytest
 from framework import QUICK, RESOURCE, DemoPlugin, running, unit, usage
 from xpu_shared.device import Device, Health, ScanResult
 from xpu_shared.kubelet.registration import Timings
-from xpu_shared.program import logs
+from xpu_shared.program.logs import fields_of
 from xpu_simulator.kubelet.resources import Resource
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
@@ -296,10 +296,9 @@ async def test_a_refusing_kubelet_is_asked_again(tmp_path: Path) -> None:
     "code", [grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INTERNAL, None]
 )
 async def test_whatever_status_a_registration_fails_with_it_is_told_once_and_tried_again(
-    tmp_path: Path, code: grpc.StatusCode | None, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, code: grpc.StatusCode | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """None: no answer within the deadline."""
-    logs.configure("text", 0)
     attempts, registered = 0, asyncio.Event()
 
     async def answer(_: pb.RegisterRequest, context: "grpc.aio.ServicerContext[object, object]") -> None:
@@ -317,9 +316,9 @@ async def test_whatever_status_a_registration_fails_with_it_is_told_once_and_tri
         await asyncio.wait_for(registered.wait(), 10)
     await server.stop(None)
 
-    told = [line for line in capfd.readouterr().err.splitlines() if "cannot register yet" in line]
+    told = [fields_of(record) for record in caplog.records if record.getMessage().startswith("cannot register yet")]
     assert len(told) == 1
-    assert ("DEADLINE_EXCEEDED" if code is None else f"{code.name}: not today") in told[0]
+    assert ("DEADLINE_EXCEEDED" if code is None else f"{code.name}: not today") in str(told[0]["reason"])
 
 
 async def test_another_endpoint_is_tried_when_the_kubelet_says_already_connected(tmp_path: Path) -> None:
