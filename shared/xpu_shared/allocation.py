@@ -35,9 +35,11 @@ def grant(resource: str, snapshot: Snapshot, ids: Sequence[str]) -> list[Device]
     """
     if not ids:
         raise InvalidRequestError(f"{resource}: the request names no device id")
-    if len(set(ids)) != len(ids):
-        twice = next(id_ for index, id_ in enumerate(ids) if id_ in ids[:index])
-        raise InvalidRequestError(f"{resource}: device id {shown(twice)} is requested twice")
+    seen: set[str] = set()
+    for id_ in ids:
+        if id_ in seen:
+            raise InvalidRequestError(f"{resource}: device id {shown(id_)} is requested twice")
+        seen.add(id_)
     return [_usable(resource, snapshot, id_) for id_ in ids]
 
 

@@ -1,6 +1,7 @@
 """Runs one or many plugins in one process until SIGTERM: signals, events, the kubelet's directory, the metrics page."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -22,6 +23,7 @@ from xpu_shared.plugin import Plugin
 from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
 from xpu_shared.program.settings import PluginSettings
+from xpu_shared.program.signals import ignore_signals
 
 SHUTDOWN = 4.5  # seconds for everything to end, of the 5 that a supervisor is promised
 SOCKET_RETRY = 1.0  # seconds between attempts to bind the uevent socket
@@ -56,9 +58,12 @@ class Runner:
         stop = asyncio.Event()
 
         def on_signal(*_: object) -> None:
+            ignore_signals()
             # Not the loop's own way: a loop that is stuck in a call would not hear of it.
-            end_at_last(SHUTDOWN)
-            loop.call_soon_threadsafe(stop.set)
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                loop.call_soon_threadsafe(stop.set)
+            with contextlib.suppress(RuntimeError):  # no thread can be had, so nothing that hangs is ended by one
+                end_at_last(SHUTDOWN)
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
@@ -66,6 +71,8 @@ class Runner:
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():  # it never ends by itself; what nobody foresaw is told by the exit code too
+                work.result()
             log.info("stops", program=self._program)
         finally:
             stopped.cancel()

@@ -14,6 +14,7 @@ from xpu_shared.threads import in_daemon_thread
 COALESCE = 0.020  # seconds: events so close together are one reason to scan
 # udev's links appear after the kernel's event: seconds after the last event at which to look again.
 LATER_LOOKS = (0.1, 0.5, 2.0)
+LONGEST_REST = 1.0  # seconds: a scan that took longer has waited, for example for a device that hung
 SLOW_SCAN = 10.0  # seconds after which a scan that still runs is spoken of
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class Schedule:
 
     def ended(self, now: float) -> None:
         # A flood of events must not keep a core busy: rest as long as the scan took.
-        self._not_before = now + (now - self._last_start)
+        self._not_before = now + min(LONGEST_REST, now - self._last_start)
 
     def due(self, also: float | None = None) -> float:
         """When to scan next; `also` is another time at which something is to be looked at."""
@@ -123,4 +124,5 @@ class Scanner(Generic[T]):
         while (left := self._schedule.due(also) - loop.time()) > 0:
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._wake.wait()

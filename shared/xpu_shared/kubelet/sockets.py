@@ -1,6 +1,8 @@
 """Our sockets in the kubelet's directory: whose they are, how they are put in place, whether they are still ours."""
 
+import contextlib
 import errno
+import os
 import random
 import socket
 import stat
@@ -35,17 +37,19 @@ class Identity:
 
 
 def identity(path: Path) -> Identity | None:
-    """The identity of what is at `path` now, None when nothing can be seen there."""
+    """The identity of the socket that is at `path` now, None when none can be seen there."""
     try:
         status = path.lstat()
     except OSError:
+        return None
+    if not stat.S_ISSOCK(status.st_mode):  # in the kubelet's place, for example: its streams go on all the same
         return None
     return Identity(device=status.st_dev, inode=status.st_ino, changed=status.st_ctime_ns)
 
 
 def target(path: Path) -> str:
-    """The path as gRPC wants it named, which takes percent signs for escapes."""
-    return f"unix:{quote(str(path))}"
+    """The path as gRPC wants it named, which takes percent signs for escapes; any bytes may be in it."""
+    return f"unix:{quote(os.fsencode(path))}"
 
 
 def explained(error: OSError, path: Path) -> SocketError:
@@ -130,6 +134,7 @@ def put_in_place(private: Path, path: Path) -> Identity:
 
 
 def remove_own(path: Path, ours: Identity) -> None:
-    """Unlink the socket if it is still the one we put there."""
+    """Unlink the socket if it is still the one we put there, and may be unlinked: a dead one is in nobody's way."""
     if identity(path) == ours:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()

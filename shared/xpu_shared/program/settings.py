@@ -84,7 +84,7 @@ class PluginSettings:
         Address(group=OBSERVATION, help="serve /metrics, /healthz and /readyz there, e.g. :9100; off by default"),
     ] = None
     log_format: Annotated[str, Choice(group=OBSERVATION, values=("text", "json"), help="how log lines look")] = "text"
-    v: Annotated[int, Integer(group=OBSERVATION, minimum=0, maximum=10, help="log verbosity, as klog's -v")] = 0
+    v: Annotated[int, Integer(group=OBSERVATION, minimum=0, maximum=2**31 - 1, help="log verbosity, as klog's -v")] = 0
 
     @property
     def socket_directories(self) -> tuple[Path, ...]:
