@@ -1,7 +1,8 @@
 """NPUs made by hand, file by file; device files are regular ones."""
 
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +73,9 @@ class HandmadeNpus:
     def settings(self, **choices: object) -> NpuSettings:
         roots: Mapping[str, object] = {"sysfs_root": self.sysfs, "dev_root": self.dev}
         return NpuSettings(**{**roots, **choices})  # type: ignore[arg-type]  # tests name any of its fields
+
+    def plugin(self, *, clock: Callable[[], float] = time.monotonic, **choices: object) -> NpuPlugin:
+        return NpuPlugin(self.settings(**choices), clock=clock)
 
     def scan(self, **choices: object) -> ScanResult:
         return NpuPlugin(self.settings(**choices)).scan()

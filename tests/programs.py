@@ -40,9 +40,9 @@ class RunningProgram:
             resource, lambda found: (found.allocatable, found.capacity) == expected and found.lists > 0
         )
 
-    def tell(self, action: str, subsystem: str, **variables: str) -> None:
+    def tell(self, action: str, subsystem: str, *, devpath: str = "/devices/x", **variables: str) -> None:
         """The kernel says that something happened."""
-        event = Uevent(action=action, devpath="/devices/x", subsystem=subsystem, variables=variables)
+        event = Uevent(action=action, devpath=devpath, subsystem=subsystem, variables=variables)
         UeventSender(self.sockets / "uevents").send([event])
 
     async def allocate(self, resource: str, *containers: Sequence[str]) -> list[dict[str, object]]:

@@ -10,6 +10,7 @@ from xpu_shared.cdi import CdiDirectory, CdiError
 from xpu_shared.counters import ResourceCounters, ScanCounters
 from xpu_shared.device import CdiDevice, Problem, ScanResult
 from xpu_shared.inventory import Inventory
+from xpu_shared.kernel.uevents import Uevent
 from xpu_shared.kubelet.directory import SocketDirectory
 from xpu_shared.kubelet.pod_resources import PodResources
 from xpu_shared.kubelet.registration import Timings
@@ -17,7 +18,7 @@ from xpu_shared.kubelet.servers import Server, ServerType
 from xpu_shared.kubelet.servicer import Servicer
 from xpu_shared.kubelet.streams import Streams
 from xpu_shared.outcome import Listed, Outcome, outcome
-from xpu_shared.plugin import OwnsCdiKinds, Plugin, Warns, WatchesDirectories
+from xpu_shared.plugin import HearsEvents, OwnsCdiKinds, Plugin, Warns, WatchesDirectories
 from xpu_shared.program.logs import Change, Changes, Log
 from xpu_shared.program.settings import PluginSettings
 from xpu_shared.scanning import Scanner
@@ -53,6 +54,7 @@ class Family:
         self.subsystems = frozenset(plugin.subsystems)
         self.watched_directories = tuple(plugin.watched_directories) if isinstance(plugin, WatchesDirectories) else ()
         self.warnings = tuple(plugin.warnings) if isinstance(plugin, Warns) else ()
+        self._heard = plugin.heard if isinstance(plugin, HearsEvents) else None
         self.inventory = Inventory()
         self.scans = ScanCounters()
         self.resources: dict[str, ResourceCounters] = {}  # by device type
@@ -77,8 +79,13 @@ class Family:
             if not any(server.ready for server in servers)
         ]
 
-    def event(self) -> None:
-        """Something happened that is a reason to scan."""
+    def event(self, event: Uevent | None = None) -> None:
+        """Something happened that is a reason to scan; perhaps the kernel said what."""
+        if event is not None and self._heard is not None:
+            try:
+                self._heard(event)
+            except Exception as error:  # noqa: BLE001 - plugins are anybody's
+                log.error("a plugin failed to hear an event", plugin=self.plugin.namespace, error=repr(error))
         self._scanner.event()
 
     async def run(self) -> None:

@@ -5,6 +5,7 @@ something changed and looks for itself. A vanished device stays listed as Unheal
 kubelet reports an id that simply disappears as healthy.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,8 @@ from types import MappingProxyType
 from xpu_shared.device import Device, Health
 
 GONE = "the device is no longer there"
+NUMBER = re.compile(r"[0-9]+")
+LONGEST_NUMBER = 63  # digits: an id is not longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +55,15 @@ def merge(
             known = last_known.reason if id_ in previous.gone_since else GONE
             devices[id_] = replace(last_known, health=Health.UNHEALTHY, reason=losses.get(id_, known))
             gone_since[id_] = since
-    devices = {id_: devices[id_] for id_ in sorted(devices)}
+    same = devices.keys() == previous.devices.keys()
+    devices = {id_: devices[id_] for id_ in (previous.devices if same else sorted(devices, key=_list_order))}
     version = previous.version + (_told(devices) != _told(previous.devices) or previous.version == 0)
     return Snapshot(version=version, devices=devices, gone_since=gone_since)
+
+
+def _list_order(id_: str) -> tuple[str, str]:
+    """A sort key by which numbers count as such: `dlb9` comes before `dlb10`."""
+    return NUMBER.sub(lambda number: number[0].zfill(LONGEST_NUMBER), id_), id_
 
 
 def _told(devices: Mapping[str, Device]) -> list[tuple[str, Health, tuple[int, ...]]]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from xpu_shared.device import Allocation, ScanResult
+from xpu_shared.kernel.uevents import Uevent
+from xpu_shared.measurement import Gauge
 
 
 class Plugin(Protocol):
@@ -47,11 +49,27 @@ class WatchesDirectories(Protocol):
 
 
 @runtime_checkable
+class HearsEvents(Protocol):
+    """For plugins to which it matters what the kernel says, not only that it says something."""
+
+    def heard(self, event: Uevent) -> None:
+        """Told of each event of its subsystems, before the scan that it causes. Quick: it runs on the event loop."""
+
+
+@runtime_checkable
 class OwnsCdiKinds(Protocol):
     """For plugins whose devices have CDI files: files of these kinds are removed when their device is gone."""
 
     @property
     def cdi_kinds(self) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """For plugins that have numbers of their hardware for the metrics page."""
+
+    def measure(self) -> Sequence[Gauge]:
+        """What is true now. Called in a thread of its own when a page is made, at most once a second; may block."""
 
 
 @runtime_checkable

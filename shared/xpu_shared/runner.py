@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xpu_shared.counters import EventCounters
 from xpu_shared.family import Family, supervised
-from xpu_shared.kernel.uevents import listen_on_socket, listen_to_kernel
+from xpu_shared.kernel.uevents import OnEvent, Uevent, listen_on_socket, listen_to_kernel
 from xpu_shared.kernel.watching import DirectoryWatcher
 from xpu_shared.kubelet import servers as kubelet
 from xpu_shared.kubelet.directory import SocketDirectory
@@ -119,11 +119,11 @@ class Runner:
             log.error("a plugin is left out", plugin=type(plugin).__name__, error=repr(error))
             return None
 
-    def _dispatch(self, families: Sequence[Family]) -> Callable[[str | None], None]:
-        def on_event(subsystem: str | None) -> None:
+    def _dispatch(self, families: Sequence[Family]) -> OnEvent:
+        def on_event(event: Uevent | None) -> None:
             for family in families:
-                if subsystem is None or subsystem in family.subsystems:
-                    family.event()
+                if event is None or event.subsystem in family.subsystems:
+                    family.event(event)
 
         return on_event
 

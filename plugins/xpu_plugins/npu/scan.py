@@ -1,31 +1,41 @@
-"""Sysfs and /dev to the devices of a node's NPUs."""
+"""Sysfs and /dev to the NPUs of a node, and these to its devices."""
 
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from xpu_plugins.npu.accelerator import RejectedNpuError, check_device_file, check_hardware
 from xpu_plugins.npu.settings import NpuSettings
-from xpu_shared.device import CdiDevice, Device, DeviceNode, Problem, ScanResult
+from xpu_shared.device import CdiDevice, Device, DeviceNode, Health, Problem
 from xpu_shared.kernel.sysfs import MalformedAttributeError
 from xpu_shared.kernel.topology import TopologyError, numa_nodes
 
-DEVICE_TYPE = "accel"
 CDI_KIND = "intel.cdi.k8s.io/npu"
 NAME = re.compile(r"accel[0-9]+")
 
 
-def scan(settings: NpuSettings) -> ScanResult:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Npu:
+    """An NPU that is offered."""
+
+    name: str  # accel0
+    devpath: str  # of its PCI function, as kernel events have it
+    numa_nodes: tuple[int, ...]
+
+
+def scan(settings: NpuSettings, problems: list[Problem]) -> list[Npu]:
     """List the NPUs below the roots that the settings name; OSError when class/accel is there but cannot be listed."""
-    problems: list[Problem] = []
-    devices = [
-        device
+    return [
+        Npu(
+            name=name,
+            devpath=_devpath(settings.sysfs_root / "class/accel" / name / "device", settings.sysfs_root),
+            numa_nodes=_numa_nodes(name, settings.sysfs_root, problems),
+        )
         for name in _names(settings.sysfs_root / "class/accel", problems)
         if _is_offered(name, settings, problems)
-        for device in _ids(name, settings, problems)
     ]
-    return ScanResult(devices={DEVICE_TYPE: devices} if devices else {}, problems=tuple(problems))
 
 
 def _names(directory: Path, problems: list[Problem]) -> list[str]:
@@ -55,13 +65,8 @@ def _is_offered(name: str, settings: NpuSettings, problems: list[Problem]) -> bo
     return True
 
 
-def _ids(name: str, settings: NpuSettings, problems: list[Problem]) -> Iterator[Device]:
-    """As many ids for one NPU as containers may share it, alike but for their number."""
-    node = DeviceNode(host_path=f"{settings.host_dev_root}/accel/{name}", container_path=f"/dev/accel/{name}")
-    nodes = _numa_nodes(name, settings.sysfs_root, problems)
-    cdi = CdiDevice(kind=CDI_KIND, name=name, nodes=(node,)) if settings.cdi else None
-    for number in range(settings.shared_dev_num):
-        yield Device(id=f"{name}-{number}", nodes=(node,), numa_nodes=nodes, cdi=cdi)
+def _devpath(device: Path, sysfs: Path) -> str:
+    return os.path.realpath(device).removeprefix(os.path.realpath(sysfs).rstrip("/"))
 
 
 def _numa_nodes(name: str, sysfs: Path, problems: list[Problem]) -> tuple[int, ...]:
@@ -70,3 +75,23 @@ def _numa_nodes(name: str, sysfs: Path, problems: list[Problem]) -> tuple[int, .
     except (TopologyError, OSError) as error:
         problems.append(Problem(subject=name, text=f"no NUMA node is told: {error}"))
         return ()
+
+
+def devices(npu: Npu, settings: NpuSettings, *, fault: str) -> Iterator[Device]:
+    """As many ids for one NPU as containers may share it, alike but for their number.
+
+    Args:
+        fault: why it is unhealthy; empty when it is not.
+    """
+    path = f"accel/{npu.name}"
+    node = DeviceNode(host_path=f"{settings.host_dev_root}/{path}", container_path=f"/dev/{path}")
+    cdi = CdiDevice(kind=CDI_KIND, name=npu.name, nodes=(node,)) if settings.cdi else None
+    for number in range(settings.shared_dev_num):
+        yield Device(
+            id=f"{npu.name}-{number}",
+            nodes=(node,),
+            numa_nodes=npu.numa_nodes,
+            cdi=cdi,
+            health=Health.UNHEALTHY if fault else Health.HEALTHY,
+            reason=fault,
+        )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from xpu_shared.program.options import Boolean, Integer, Option
+from xpu_shared.program.options import Boolean, Duration, Integer, Option
 from xpu_shared.program.pci_ids import PciIds, refuse_both
 from xpu_shared.program.settings import PATHS, FamilySettings, Loaded
 
@@ -36,13 +36,25 @@ class NpuSettings(FamilySettings):
         str, Prefix(group=PATHS, help="look in PREFIX/sys and PREFIX/dev; --sysfs-root and --dev-root win over it")
     ] = ""
     shared_dev_num: Annotated[
-        int, Integer(group=NPUS, minimum=1, maximum=MOST_SHARED, help="how many containers may share an NPU")
+        int,
+        Integer(
+            group=NPUS,
+            minimum=1,
+            maximum=MOST_SHARED,
+            out_of_range_exit=1,
+            help="how many containers may share an NPU",
+        ),
     ] = 1
     allow_ids: Annotated[tuple[str, ...], PciIds(group=NPUS, help="offer only NPUs with these PCI ids")] = ()
     deny_ids: Annotated[tuple[str, ...], PciIds(group=NPUS, help="offer no NPUs with these PCI ids")] = ()
     cdi: Annotated[bool, Boolean(group=NPUS, help="also describe each NPU to container runtimes, in a CDI file")] = (
         False
     )
+
+    reset_hold_off: Annotated[
+        float,
+        Duration(group=NPUS, help="how long an NPU is Unhealthy after its driver had to reset it; 0s: not at all"),
+    ] = 60.0
 
     def __post_init__(self) -> None:
         refuse_both(self.allow_ids, self.deny_ids)

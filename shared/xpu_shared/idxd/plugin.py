@@ -8,10 +8,12 @@ from pathlib import Path
 from xpu_shared.device import Allocation, ScanResult
 from xpu_shared.idxd.accelerator import Accelerator
 from xpu_shared.idxd.environment import environment
+from xpu_shared.idxd.measurements import measure
 from xpu_shared.idxd.preference import choose
 from xpu_shared.idxd.queues import Memory, Queue
 from xpu_shared.idxd.scan import Look
 from xpu_shared.idxd.settings import MANY_SHARED, IdxdSettings
+from xpu_shared.measurement import Gauge
 from xpu_shared.program.logs import Log
 
 log = Log("idxd")
@@ -51,6 +53,9 @@ class IdxdPlugin:
         self._tell(look)
         self._memory = look.memory
         return look.result
+
+    def measure(self) -> Sequence[Gauge]:
+        return measure(self._accelerator, self._settings.sysfs_root)
 
     def _tell(self, look: Look) -> None:
         """Log each queue when it is new or looks different, and once when there is none."""

@@ -68,7 +68,10 @@ def check_char_entry(entry: str, file: str, number: Number, *, simulated: bool) 
     if stat.S_ISLNK(status.st_mode):
         target = os.readlink(entry)
         directory, name = os.path.split(file)
-        if simulated and target == f"/dev/{os.path.basename(directory)}/{name}":
+        own = f"{os.path.basename(directory)}/{name}"
+        if target == f"../{own}":
+            return  # as udev makes it
+        if simulated and target == f"/dev/{own}":
             return  # as it is on the node that is simulated
         try:
             real = os.path.realpath(entry, strict=True)

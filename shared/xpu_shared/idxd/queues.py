@@ -12,6 +12,7 @@ class Queue:
     device: str  # dsa2
     type: str
     mode: str
+    resource: str = ""  # what its name adds to its resource's
     slots: int  # how many containers may hold it
     nodes: tuple[DeviceNode, ...] = ()
     numa_nodes: tuple[int, ...] = ()
@@ -21,11 +22,15 @@ class Queue:
 
     @property
     def device_type(self) -> str:
+        return f"{self._kind}-{self.resource}" if self.resource else self._kind
+
+    @property
+    def _kind(self) -> str:
         return f"wq-{self.type}-{self.mode}"
 
     @property
     def ids(self) -> Iterator[str]:
-        return (f"{self.device_type}-{self.name}-{slot}" for slot in range(self.slots))
+        return (f"{self._kind}-{self.name}-{slot}" for slot in range(self.slots))
 
     @property
     def devices(self) -> Iterator[Device]:

@@ -11,6 +11,7 @@ from xpu_shared.idxd import tree
 from xpu_shared.idxd.accelerator import Accelerator
 from xpu_shared.idxd.queue_files import WrongFileError, character_device, check_char_entry, is_orphan, number_of
 from xpu_shared.idxd.queues import Memory, Queue
+from xpu_shared.idxd.rules import resource_of
 from xpu_shared.idxd.settings import IdxdSettings
 from xpu_shared.kernel.device_files import is_simulated
 from xpu_shared.kernel.sysfs import MalformedAttributeError, read_text
@@ -44,6 +45,10 @@ class Look:
     losses: dict[str, dict[str, str]] = field(default_factory=dict)  # by device type and id
     waiting: dict[str, float] = field(default_factory=dict)  # as in Memory
     again_in: list[float] = field(default_factory=list)  # seconds after which something may look different
+    _numa_nodes_of: dict[str, tuple[int, ...]] = field(default_factory=dict)  # devices, by path
+
+    def __post_init__(self) -> None:
+        self._real_sysfs = os.path.realpath(self.settings.sysfs_root)
 
     @property
     def memory(self) -> Memory:
@@ -67,7 +72,8 @@ class Look:
             self._device(name)
 
     def _device(self, name: str) -> None:
-        path = f"{self.settings.sysfs_root}/{tree.BUS}/{name}"
+        # Resolved once: what is read below it needs no way through the links on the bus.
+        path = os.path.realpath(f"{self.settings.sysfs_root}/{tree.BUS}/{name}")
         try:
             queues = tree.queue_names(path, name.removeprefix(self.accelerator.device), self.problems)
         except OSError as error:
@@ -132,9 +138,31 @@ class Look:
             device=os.path.basename(device),
             type=type_,
             mode=mode,
-            slots=self.settings.shared_dev_num if mode == "shared" else 1,
+            resource=self._resource(name, path),
+            slots=self._slots(name, path) if mode == "shared" else 1,
         )
         return self._with_files(queue, path, last) if type_ == "user" else queue
+
+    def _slots(self, name: str, path: str) -> int:
+        """How many containers may share a shared queue."""
+        try:
+            for rule in self.settings.shared_dev_num_rule:
+                if rule.matches(lambda attribute: read_text(f"{path}/{attribute}")):
+                    return rule.shares
+        except (OSError, MalformedAttributeError) as error:
+            self._problem(name, f"no rule of --shared-dev-num-rule is used: {error}")
+        return self.settings.shared_dev_num
+
+    def _resource(self, name: str, path: str) -> str:
+        """What the queue's name adds to its resource's."""
+        pattern = self.settings.resource_from_name
+        if pattern is None:
+            return ""
+        try:
+            return resource_of(pattern, read_text(f"{path}/name"))
+        except (OSError, ValueError) as error:
+            self._problem(name, f"--resource-from-name is not used: {error}")
+            return ""
 
     def _word(self, attribute: str, known: tuple[str, ...]) -> str:
         """Of a queue that is enabled: what cannot be read is worth a warning."""
@@ -158,6 +186,7 @@ class Look:
             raise NotOfferedError(f"{file}: {error}") from None
         except OSError as error:
             raise NotOfferedError(str(error)) from None
+        device = os.path.dirname(path)
         nodes = [self._node(f"{self.accelerator.device}/{queue.name}")]
         number = number_of(status, number)
         entry = self._char_entry(queue.name, file, number, new_since=status.st_ctime, offered=last is not None)
@@ -166,8 +195,8 @@ class Look:
         return replace(
             queue,
             nodes=tuple(nodes),
-            numa_nodes=self._numa_nodes(queue.name, path, number),
-            pci_address=tree.pci_address(os.path.dirname(path)),
+            numa_nodes=self._numa_nodes(queue.name, device, number),
+            pci_address=tree.pci_address(device),
             label=self._label(path) if self.settings.inject_env else "",
         )
 
@@ -212,15 +241,20 @@ class Look:
         self._problem(path, f"{name} is handed out without it: {reason}")
         return None
 
-    def _numa_nodes(self, name: str, path: str, number: tuple[int, int] | None) -> tuple[int, ...]:
+    def _numa_nodes(self, name: str, device: str, number: tuple[int, int] | None) -> tuple[int, ...]:
+        """Those of the queue's device; of a tree whose bus has no links into devices/, by the file's number."""
         sysfs = self.settings.sysfs_root
-        start = path
-        if number is not None and not os.path.realpath(path).startswith(f"{os.path.realpath(sysfs)}/devices/"):
-            start = f"{sysfs}/dev/char/{number[0]}:{number[1]}"
+        if number is not None and not device.startswith(f"{self._real_sysfs}/devices/"):
+            return self._climb(name, Path(f"{sysfs}/dev/char/{number[0]}:{number[1]}"))
+        if device not in self._numa_nodes_of:
+            self._numa_nodes_of[device] = self._climb(os.path.basename(device), Path(device))
+        return self._numa_nodes_of[device]
+
+    def _climb(self, subject: str, start: Path) -> tuple[int, ...]:
         try:
-            return numa_nodes(Path(start), sysfs=sysfs)
+            return numa_nodes(start, sysfs=self.settings.sysfs_root)
         except (TopologyError, OSError) as error:
-            self._problem(name, f"no NUMA node is told: {error}")
+            self._problem(subject, f"no NUMA node is told: {error}")
             return ()
 
     def _label(self, path: str) -> str:

@@ -1,13 +1,14 @@
 """What an administrator may choose for work queues, of DSA and IAA alike; docs/dsa-iaa.md explains it."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
+from xpu_shared.idxd.rules import MOST_SHARED, NamePattern, ShareRule, ShareRules
 from xpu_shared.program.options import Boolean, Choice, Integer
 from xpu_shared.program.settings import FamilySettings
 
 QUEUES = "Which work queues are offered, and how"
-MOST_SHARED = 100_000  # containers to a queue
 MANY_SHARED = 1000  # rarely meant
 
 
@@ -23,6 +24,17 @@ class IdxdSettings(FamilySettings):
             help="how many containers may share a queue of mode shared",
         ),
     ] = 1
+    shared_dev_num_rule: Annotated[
+        tuple[ShareRule, ...],
+        ShareRules(group=QUEUES, help="other numbers for single shared queues, such as name=app*:8,size>=32:16"),
+    ] = ()
+    resource_from_name: Annotated[
+        re.Pattern[str] | None,
+        NamePattern(
+            group=QUEUES,
+            help="a pattern on queues' names; what its group res matches is added to the resource's name",
+        ),
+    ] = None
     advertise_kernel_wqs: Annotated[
         bool, Boolean(group=QUEUES, help="also offer queues of type kernel, which give a container nothing: a count")
     ] = True

@@ -92,6 +92,6 @@ def _number_by_parts(queue: str) -> tuple[int, int] | None:
 
 
 def pci_address(device: str) -> str | None:
-    """Of the function that the device's link leads into; None when it leads elsewhere."""
-    parent = os.path.basename(os.path.dirname(os.path.realpath(device)))
+    """Of the function that a device's directory is in; None when it is elsewhere."""
+    parent = os.path.basename(os.path.dirname(device))
     return parent if PCI_ADDRESS.fullmatch(parent) else None

@@ -1,5 +1,6 @@
 """The program beside a kubelet: what it is told, what containers are given, and how it follows the hardware."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from programs import program
 PF, VF = "dlb.intel.com/pf", "dlb.intel.com/vf"
 MODULE = "xpu_plugins.dlb"
 ONLY_EVENTS = "--rescan-interval=24h"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
 
 def enable(dlb: HandmadeDlb, count: int) -> None:
@@ -111,6 +113,19 @@ async def test_a_file_that_comes_late_is_found_without_an_event(dlb: HandmadeDlb
         (dlb.dev / "dlb1").touch()
 
         await node.wait_for(VF, 1)
+
+
+@needs_root
+async def test_with_trees_mounted_over_the_real_ones_no_option_is_needed(dlb: HandmadeDlb, tmp_path: Path) -> None:
+    (dlb.pf(0) / "dlb2/dlb0/dev").write_text("123:0\n")
+    dlb.device_file(0, 123, 0)
+    dlb.function(1, "0000:7e:00.1")  # with a regular file, which on a real /dev is none of a device
+    async with program(MODULE, tmp_path, default_roots=True) as node:
+        await node.wait_for(PF, 1)
+        (given,) = await node.allocate(PF, ["/dev/dlb0"])
+
+        assert given["devices"] == [{"host_path": "/dev/dlb0", "container_path": "/dev/dlb0", "permissions": "rw"}]
+        assert VF not in node.kubelet.resources
 
 
 @pytest.mark.parametrize("flag", ["-classify=bdf", "-pf-with-vfs=", "-device-id=name", "-container-numbering=2", "-x"])

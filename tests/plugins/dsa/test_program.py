@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import grpc
@@ -10,9 +11,11 @@ import pytest
 
 from handmade_idxd import HandmadeIdxd, write
 from programs import may_mount, program
+from web_pages import fetch, free_port
 from xpu_plugins.dsa.program import PROGRAM, dsa_plugin
 from xpu_plugins.dsa.settings import DsaSettings
 from xpu_shared.plugin import PrefersDevices, PreparesAllocations, Warns, WatchesDirectories
+from xpu_shared.program.settings import FamilySettings, flag_name
 
 SHARED = "dsa.intel.com/wq-user-shared"
 DEDICATED = "dsa.intel.com/wq-user-dedicated"
@@ -117,6 +120,14 @@ def test_discover_says_what_is_offered_and_why_other_queues_are_not(
     assert printed["rejected"] == [{"subject": "wq2.1", "reason": "its state is disabled", "expected": True}]
 
 
+def test_every_flag_of_its_own_is_on_the_page() -> None:
+    page = (Path(__file__).parents[3] / "docs/dsa-iaa.md").read_text()
+    own = {field.name for field in fields(DsaSettings)} - {field.name for field in fields(FamilySettings)}
+
+    assert own
+    assert [name for name in own if f"| `--{flag_name(name)}" not in page] == []
+
+
 def test_discover_without_anything_is_no_error(node: HandmadeIdxd, capsys: pytest.CaptureFixture[str]) -> None:
     assert PROGRAM.main(["discover", *roots(node)]) == 0
     assert capsys.readouterr().out == "No DSA work queue or device is offered.\n"
@@ -147,6 +158,18 @@ async def test_a_pod_is_given_its_queues_as_they_come_and_go(node: HandmadeIdxd)
         assert running.kubelet.resources[DEDICATED].allocatable == 1
         with pytest.raises(grpc.aio.AioRpcError, match="its state is disabled"):
             await running.allocate(SHARED, ["wq-user-shared-wq2.1-0"])
+
+
+async def test_its_metrics_page_tells_of_devices_and_queues(node: HandmadeIdxd) -> None:
+    node.queue(node.device("dsa2"), "wq2.0", attributes={"clients": "3"})
+    port = free_port()
+    async with program("xpu_plugins.dsa", node.root, f"--metrics-address=127.0.0.1:{port}") as running:
+        await running.wait_for(DEDICATED, 1)
+        status, text = await fetch(port, "/metrics")
+
+    assert status == 200
+    assert 'idxd_wq_clients{device="dsa2",numa_node="1",pci_bdf="0000:6a:01.0",wq="wq2.0"} 3.0' in text
+    assert 'idxd_device_state{device="dsa2",numa_node="1",pci_bdf="0000:6a:01.0",state="enabled"} 1.0' in text
 
 
 async def test_preferences_are_announced_when_they_are_asked_for(node: HandmadeIdxd) -> None:

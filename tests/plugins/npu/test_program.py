@@ -1,5 +1,7 @@
 """The program beside a kubelet: what it is told, what containers are given, and how it follows the hardware."""
 
+import os
+import stat
 from pathlib import Path
 
 import grpc
@@ -11,6 +13,7 @@ from programs import program
 ACCEL = "npu.intel.com/accel"
 MODULE = "xpu_plugins.npu"
 ONLY_EVENTS = "--rescan-interval=24h"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
 
 def answer(name: str) -> dict[str, object]:
@@ -76,6 +79,16 @@ async def test_an_npu_that_goes_is_refused_by_name_and_others_are_not(npus: Hand
         assert await node.allocate(ACCEL, ["accel0-0"]) == [answer("accel0")]
 
 
+async def test_an_npu_that_its_driver_resets_is_not_given_out_for_a_while(npus: HandmadeNpus, tmp_path: Path) -> None:
+    npus.add("accel0")
+    async with program(MODULE, tmp_path, ONLY_EVENTS, "--reset-hold-off=500ms") as node:
+        await node.wait_for(ACCEL, 1)
+        node.tell("change", "pci", devpath="/devices/pci0000:00/0000:00:0b.0", IVPU_PM_EVENT="IVPU_RECOVER")
+
+        await node.wait_for(ACCEL, 0, listed=1)
+        await node.wait_for(ACCEL, 1)
+
+
 async def test_a_driver_that_is_loaded_later_is_found(npus: HandmadeNpus, tmp_path: Path) -> None:
     npus.accel.rmdir()
     (npus.dev / "accel").rmdir()
@@ -95,6 +108,24 @@ async def test_cdi_files_are_there_from_the_first_scan_on(npus: HandmadeNpus, tm
         (given,) = await node.allocate(ACCEL, ["accel0-0"])
 
         assert given["cdi_devices"] == [{"name": "intel.cdi.k8s.io/npu=accel0"}]
+
+
+def test_a_number_of_shares_out_of_range_ends_it_as_the_reference_does(capsys: pytest.CaptureFixture[str]) -> None:
+    from xpu_plugins.npu.__main__ import main
+
+    assert main(["-shared-dev-num=0"]) == 1
+    assert capsys.readouterr().err.endswith("--shared-dev-num: expected an integer from 1 to 1000, found '0'\n")
+
+
+@needs_root
+async def test_with_trees_mounted_over_the_real_ones_no_option_is_needed(npus: HandmadeNpus, tmp_path: Path) -> None:
+    npus.add("accel0", file=False)
+    os.mknod(npus.dev / "accel/accel0", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    npus.add("accel1")  # with a regular file, which on a real /dev is none of a device
+    async with program(MODULE, tmp_path, default_roots=True) as node:
+        await node.wait_for(ACCEL, 1)
+
+        assert await node.allocate(ACCEL, ["accel0-0"]) == [answer("accel0")]
 
 
 @pytest.mark.parametrize("flag", ["-prefix=x", "-shared-dev-num=two", "-allow-ids=1", "-enable-monitoring"])

@@ -1,17 +1,19 @@
 """The program beside a kubelet: what it is told, what containers are given, and how it follows the files."""
 
+import os
 from pathlib import Path
 
 import grpc
 import pytest
 
-from handmade_sgx import HandmadeSgx
+from handmade_sgx import HandmadeSgx, make_device_files
 from programs import program
 
 ENCLAVE, PROVISION = "sgx.intel.com/enclave", "sgx.intel.com/provision"
 QE, REGISTRATION = "sgx.intel.com/qe", "sgx.intel.com/registration"
 MODULE = "xpu_plugins.sgx"
 ONLY_EVENTS = "--rescan-interval=24h"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 LIMITS = ("-enclave-limit", "3", "-provision-limit", "2")
 BOTH_FILES = [
     {"host_path": path, "container_path": path, "permissions": "rw"}
@@ -100,6 +102,16 @@ async def test_calls_that_ask_for_nothing_or_twice(sgx: HandmadeSgx, tmp_path: P
             await node.allocate(ENCLAVE, ["sgx-enclave-1", "sgx-enclave-1"])
         can = await node.can(ENCLAVE)
         assert can == (False, False)
+
+
+@needs_root
+async def test_with_trees_mounted_over_the_real_ones_no_option_is_needed(sgx: HandmadeSgx, tmp_path: Path) -> None:
+    async with program(MODULE, tmp_path, *LIMITS, default_roots=True) as node:
+        assert "sgx_enclave: expected a character device, found a regular file" in await node.says("problem")
+        make_device_files(sgx.dev)
+
+        await node.wait_for(ENCLAVE, 3)
+        await node.wait_for(PROVISION, 2)
 
 
 @pytest.mark.parametrize("flag", ["-enclave-limit=-1", "-provision-limit=x", "-dcap-infra-resources=maybe", "-epc"])

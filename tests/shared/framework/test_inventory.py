@@ -19,6 +19,19 @@ def test_devices_are_listed_in_one_order_however_they_were_found() -> None:
     assert second.version == first.version
 
 
+def test_devices_are_listed_by_number_not_by_spelling() -> None:
+    mixed = devices("dlb10", "dlb9", "dlb9-10", "dlb9-2", "a", "dlb09")
+
+    assert list(merge(Snapshot(), mixed, retention=RETENTION, now=0).devices) == [
+        "a",
+        "dlb09",
+        "dlb9",
+        "dlb9-2",
+        "dlb9-10",
+        "dlb10",
+    ]
+
+
 def test_a_vanished_device_stays_listed_as_unhealthy_until_the_retention_is_over() -> None:
     seen = merge(Snapshot(), devices("a", "b"), retention=RETENTION, now=0)
     gone = merge(seen, devices("a"), retention=RETENTION, now=100)
