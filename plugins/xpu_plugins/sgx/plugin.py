@@ -15,6 +15,7 @@ class SgxPlugin:
     namespace = NAMESPACE
     subsystems = frozenset({"misc"})
     cdi_kinds = (CDI_KIND,)
+    ids_only_count = True
 
     def __init__(self, settings: SgxSettings, *, pods_per_core: str, cpus: int) -> None:
         """

@@ -62,12 +62,12 @@ class ResourceServer:
 
     async def run(self) -> None:
         """Serve until cancelled. No failure ends it."""
-        cause = Cause.START
+        cause, kubelet = Cause.START, identity(self._directory.kubelet)
         self._directory.listen(self._wake.set)
         try:
             while True:
-                endpoint, registered_with = await self._register(cause)
-                cause = await self._cause(endpoint, registered_with)
+                endpoint, kubelet = await self._register(cause, kubelet)
+                cause = await self._cause(endpoint, kubelet)
                 self._counters.registered = False
                 log.info("registers again", resource=self.resource, cause=cause)
                 if cause is Cause.KUBELET_RESTART:
@@ -78,9 +78,12 @@ class ResourceServer:
             self._counters.registered = False
             await self._unbind()
 
-    async def _register(self, cause: Cause) -> tuple[Endpoint, Identity | None]:
-        """Serve and register, as often as it takes; returns with whom."""
-        known = identity(self._directory.kubelet)
+    async def _register(self, cause: Cause, known: Identity | None) -> tuple[Endpoint, Identity | None]:
+        """Serve and register, as often as it takes; returns with whom.
+
+        Args:
+            known: the kubelet that knows of our earlier streams. There may be another one before they have ended.
+        """
         backoff = Backoff(self._now())
         earliest = self._now() + (self._timings.settle if cause in (Cause.SOCKET_LOST, Cause.NO_STREAM) else 0)
         while True:

@@ -7,6 +7,7 @@ with its socket and the plugins', `plugins_registry` for plugins that wait to be
 that tells who holds what.
 """
 
+import contextlib
 import os
 import random
 import shutil
@@ -296,7 +297,8 @@ class SimulatedKubelet:
         """Kubelets remove every socket, but neither files nor directories."""
         self.device_plugins.mkdir(mode=0o750, parents=True, exist_ok=True)
         for path in self.device_plugins.iterdir():
-            if stat.S_ISSOCK(path.lstat().st_mode):
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # its plugin was quicker
+                if stat.S_ISSOCK(path.lstat().st_mode):
+                    path.unlink()
         (self.device_plugins / "DEPRECATION").touch()
         self.pod_resources_socket.parent.mkdir(mode=0o750, exist_ok=True)

@@ -83,7 +83,7 @@ def test_a_section_may_be_empty_and_one_that_is_not_run_is_named(tmp_path: Path)
         ("families: []", ":1: families: expected auto, or some of gpu,"),
         ("families: {gpu: true}", ":1: families: expected auto, or some of gpu,"),
         ("families: [auto, gpu]", ":1: families: expected auto, or some of gpu,"),
-        ("v: 11", ":1: v: expected an integer from 0 to 10, found 11"),
+        ("v: -1", ":1: v: expected an integer from 0 to 2147483647, found -1"),
         ("gpu: 4", ":1: gpu: expected a map of its settings, found 4"),
         ("gpu: []", ":1: gpu: expected a map of its settings, found []"),
         ("gpu:\n  shared-dev-num: 0", ":2: gpu.shared-dev-num: expected an integer from 1 to 1024, found 0"),

@@ -5,6 +5,7 @@ import inspect
 import shutil
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import grpc
 import pytest
 
 from framework import QUICK, RESOURCE, DemoPlugin, running, unit, usage
-from xpu_shared.device import Device, Health, ScanResult
+from xpu_shared.device import Allocation, Device, Health, ScanResult
 from xpu_shared.kernel.uevents import Uevent
 from xpu_shared.kubelet.registration import Timings
 from xpu_shared.program.logs import fields_of
@@ -533,3 +534,27 @@ async def registrar(root: Path, answer: object) -> grpc.aio.Server:
     server.add_insecure_port(f"unix:{root / 'device-plugins/kubelet.sock'}")
     await server.start()
     return server
+
+
+async def test_a_kubelet_that_restarts_while_streams_still_end_is_told_at_once(tmp_path: Path) -> None:
+    preparing, release = threading.Event(), threading.Event()
+
+    class Slow(DemoPlugin):
+        def prepare(self, device_type: str, ids: Sequence[str], allocation: Allocation) -> Allocation:
+            preparing.set()
+            release.wait(10)
+            return allocation
+
+    async with running(tmp_path, Slow(), timings=replace(QUICK, settle=60.0)) as node:
+        await node.kubelet.wait_for_list(RESOURCE, full)
+        socket = node.kubelet.device_plugins / SOCKET
+        asked = pb.AllocateRequest(container_requests=[pb.ContainerAllocateRequest(devices_ids=["unit0"])])
+        async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+            call = asyncio.ensure_future(DevicePluginStub(channel).Allocate(asked))
+            await asyncio.to_thread(preparing.wait, 5)
+            socket.unlink()  # as a kubelet does when it starts
+            await node.kubelet.wait_until(lambda: not node.kubelet.resources[RESOURCE].allocatable, timeout=5)
+            await node.kubelet.restart()
+            release.set()
+            await asyncio.wait({call})
+        await node.kubelet.wait_for_list(RESOURCE, full, timeout=10)

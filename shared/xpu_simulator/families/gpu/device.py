@@ -19,6 +19,7 @@ from xpu_simulator.uevents import Uevent
 DRI = PurePosixPath("dev/dri")
 DRM_CLASS, MEI_CLASS = SYS / "class/drm", SYS / "class/mei"
 VGA_CONTROLLER, DISPLAY_CONTROLLER = 0x030000, 0x038000  # PCI classes of cards with and without outputs
+USUAL_VFS = 63  # that a card may have
 DRM_MAJOR = 226
 MEI_MAJOR = 240  # dynamic in the kernel: any free one
 MEI_CLIENTS = ("mei-gscfi", "mei-gsc")  # a graphics security controller's firmware interfaces
