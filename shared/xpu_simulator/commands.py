@@ -129,14 +129,8 @@ def _status(options: argparse.Namespace) -> int:
 def print_status(status: Status, console: Console) -> None:
     devices = panels.devices(status, width=console.width if console.is_terminal else 0, height=sys.maxsize)
     with console.capture() as capture:  # rich itself would end the program when nobody reads what it prints
-<<<<<<< .merge_file_C0B3ER
         hardware = panels.hardware(status)
         console.print(Group(panels.headline(status), *hardware, "", panels.resources(status), "", devices))
-=======
-        console.print(
-            Group(panels.headline(status), *panels.hardware(status), "", panels.resources(status), "", devices)
-        )
->>>>>>> .merge_file_Bafr0s
         if not all(pod.running for pod in status.pods):
             console.print("", panels.not_running(status), sep="\n")
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
