@@ -24,16 +24,18 @@ class Finding:
     evidence: Evidence
     text: str = ""  # what was seen, with value and limit, for people
     looks: int = 1  # so many bad looks in a row make the condition hold
+    age: float = 0.0  # seconds since it was measured: a dwell is made of measurements, not of repetitions of one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One condition of one device, as long as there is something to remember of it."""
+    """One condition of one device, as long as there is something to remember of it. Times are monotonic seconds."""
 
     holds: bool = False
     text: str = ""  # of the look that made it hold
     bad_looks: int = 0  # in a row, the last one included
-    clear_since: float | None = None  # monotonic seconds: the first of an unbroken row of clear looks
+    trouble: float = 0.0  # when a look was last not clear
+    clear_since: float | None = None  # the first of an unbroken row of clear looks
     clear_until: float = 0.0  # the last of them
 
 
@@ -59,7 +61,7 @@ def judge(last: Judgement, findings: Mapping[str, Finding], *, dwell: float, pat
     Args:
         findings: by condition; of a condition that is absent the look says nothing.
         dwell: seconds that a condition that holds must be clear before it is dropped.
-        patience: seconds between two clear looks beyond which the dwell starts anew: nobody looked in between.
+        patience: seconds between two clear measurements beyond which the dwell starts anew: nobody looked in between.
         now: monotonic seconds.
     """
     conditions = dict(last.conditions)
@@ -75,12 +77,13 @@ def _after(condition: Condition, finding: Finding, *, patience: float, now: floa
         looks = condition.bad_looks + 1
         begins = not condition.holds and looks >= finding.looks
         text = finding.text if begins else condition.text
-        return Condition(holds=condition.holds or begins, text=text, bad_looks=looks)
+        return Condition(holds=condition.holds or begins, text=text, bad_looks=looks, trouble=now)
     if finding.evidence is Evidence.BETWEEN:
-        return Condition(holds=condition.holds, text=condition.text)
-    unbroken = condition.clear_since is not None and now - condition.clear_until <= patience
-    since = condition.clear_since if unbroken else now
-    return replace(condition, bad_looks=0, clear_since=since, clear_until=now)
+        return Condition(holds=condition.holds, text=condition.text, trouble=now)
+    measured = max(now - finding.age, condition.trouble, condition.clear_until)
+    unbroken = condition.clear_since is not None and measured - condition.clear_until <= patience
+    since = condition.clear_since if unbroken else measured
+    return replace(condition, bad_looks=0, clear_since=since, clear_until=measured)
 
 
 def _remembered(condition: Condition, dwell: float) -> bool:

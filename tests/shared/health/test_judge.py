@@ -70,6 +70,21 @@ def test_time_that_nobody_looked_is_no_dwell() -> None:
     assert healths(after((0, BAD), (1, CLEAR), (3600, CLEAR), (1, CLEAR))) == "UUUU"
 
 
+def test_a_measurement_that_is_repeated_is_no_dwell() -> None:
+    judgement = judge(Judgement(), look(BAD), dwell=DWELL, patience=PATIENCE, now=100)
+    for seconds in range(1, 100):
+        repeated = {"hot": Finding(evidence=CLEAR, age=seconds)}
+        judgement = judge(judgement, repeated, dwell=DWELL, patience=PATIENCE, now=101.0 + seconds)
+        assert judgement.health is Health.UNHEALTHY
+
+
+def test_a_measurement_from_before_the_trouble_is_no_dwell() -> None:
+    judgement = judge(Judgement(), look(BAD), dwell=DWELL, patience=PATIENCE, now=100)
+    old = {"hot": Finding(evidence=CLEAR, age=40.0)}
+
+    assert judge(judgement, old, dwell=DWELL, patience=PATIENCE, now=101).health is Health.UNHEALTHY
+
+
 def test_a_condition_may_need_several_bad_looks_in_a_row() -> None:
     assert healths(after((0, BAD), (1, CLEAR), (1, BAD), (1, BAD), needed=2)) == "hhhU"
     assert healths(after((0, BAD), (1, None), (1, BAD), needed=2)) == "hhU"
