@@ -217,7 +217,7 @@ def _from_flags(settings_type: type[S], values: Mapping[str, Any]) -> S:
         raise UsageError(str(error)) from None
 
 
-def _from_file_and_flags(settings_type: type[S], document: "Document", texts: Mapping[str, str]) -> S:
+def _from_file_and_flags(settings_type: type[S], document: "Document", texts: Mapping[str, str | list[str]]) -> S:
     """Check the file's values and the flags' texts as one: a conflict in the file that a flag resolves is none."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - 9 MiB that only --config pays
 
