@@ -65,7 +65,7 @@ def _aged(finding: Finding, age: float) -> Finding:
 
 
 def _age(reading: DeviceReading, *groups: Group) -> float:
-    """Seconds since the newest sample of the groups, infinite when there is none; 0 from a source that tells no ages."""
+    """Seconds since the newest sample of the groups, infinite when there is none; 0 where no ages are told."""
     if not reading.groups:
         return 0.0
     statuses = [reading.groups[group] for group in groups if group in reading.groups]

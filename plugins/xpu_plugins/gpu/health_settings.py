@@ -1,12 +1,13 @@
 """What an administrator may choose about health and its sources; docs/gpu.md explains it."""
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 from xpu_shared.program.endpoints import LONGEST_PATH, Endpoints
-from xpu_shared.program.options import Boolean, Choice, Duration, FilePath, Integer, Option
+from xpu_shared.program.options import Boolean, Choice, Duration, Integer, Option
 from xpu_shared.program.settings import FamilySettings
 
 HEALTH = "The GPUs' health"
@@ -15,18 +16,24 @@ SIDECARS = ("ipc:///run/xpu/level-zero.sock", "ipc:///var/lib/levelzero/level-ze
 
 
 @dataclass(frozen=True, kw_only=True)
-class SocketPath(FilePath):
+class SocketPath(Option[Path | None]):
     """A unix socket; an empty text is none."""
 
     @property
     def allowed(self) -> str:
         return f"a path of at most {LONGEST_PATH} bytes"
 
+    @property
+    def placeholder(self) -> str:
+        return "path"
+
     def parse(self, text: str) -> Path | None:
-        path = FilePath.parse(self, text) if text else None
-        if path is not None and len(str(path).encode(errors="surrogateescape")) > LONGEST_PATH:
+        if "\0" in text or len(os.fsencode(text)) > LONGEST_PATH:
             raise self.refusal()
-        return path
+        return Path(text) if text else None
+
+    def show(self, value: Path | None) -> str:
+        return "" if value is None else str(value)
 
 
 @dataclass(frozen=True, kw_only=True)
