@@ -8,10 +8,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from xpu_shared.health import Evidence, Finding
 from xpu_shared.telemetry.kinds import Group, LinkStatus, MemoryHealth, RasSeverity, TemperatureKind
 from xpu_shared.telemetry.readings import DeviceReading, DeviceState, MemoryModule, PciLink, RasErrorSet
-
-from xpu_shared.health import Evidence, Finding
 
 OLDEST = 60.0  # seconds: an older sample says nothing any more
 LOST = 2  # rounds in a row in which the device did not answer
