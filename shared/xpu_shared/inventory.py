@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from xpu_shared.device import Device, Health
 
 GONE = "the device is no longer there"
+GONE_CONDITION = "gone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def merge(
         since = previous.gone_since.get(id_, now)
         if now - since < retention or id_ in held:
             last_known = previous.devices.get(id_, Device(id=id_))
-            devices[id_] = replace(last_known, health=Health.UNHEALTHY, reason=GONE)
+            devices[id_] = replace(last_known, health=Health.UNHEALTHY, reason=GONE, conditions=(GONE_CONDITION,))
             gone_since[id_] = since
     devices = dict(sorted(devices.items()))
     version = previous.version + (_told(devices) != _told(previous.devices) or previous.version == 0)
