@@ -77,6 +77,9 @@ class ScanResult:
 
     devices: Mapping[str, Sequence[Device]]
     problems: tuple[Problem, ...] = ()
+    # Why devices of earlier scans are not among them, by device type and id, as far as there is more to say than that.
+    losses: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    scan_again_in: float | None = None  # seconds after which something may look different without any event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

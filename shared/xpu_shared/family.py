@@ -132,27 +132,31 @@ class Family:
         return self.plugin.judge(device_type, found)
 
     def _publish(self, result: ScanResult) -> float | None:
-        """Make a scan's result what the kubelet is told; returns when a tombstone runs out."""
+        """Make a scan's result what the kubelet is told; returns when to scan again at the latest, None: no need."""
         self._found = result
         problems = list(result.problems)
+        soon = None if result.scan_again_in is None else asyncio.get_running_loop().time() + result.scan_again_in
         retention = self._settings.lost_device_retention
         for device_type in dict.fromkeys((*self.inventory.device_types, *result.devices)):
             found = self._judged(device_type, result.devices.get(device_type, ()))
             previous = self.inventory.snapshot(device_type)
             now, held = asyncio.get_running_loop().time(), self._held(device_type)
-            snapshot = merge(previous, found, retention=retention, now=now, held=held)
+            losses = result.losses.get(device_type, {})
+            snapshot = merge(previous, found, retention=retention, now=now, held=held, losses=losses)
             problem = self._too_large(device_type, snapshot, previous)
             if problem is not None:
                 problems.append(problem)
                 # The new devices are left out; what happened to the known ones is told all the same.
                 found = [device for device in found if device.id in previous.devices]
-                snapshot = merge(previous, found, retention=retention, now=now, held=held & previous.devices.keys())
+                held &= previous.devices.keys()
+                snapshot = merge(previous, found, retention=retention, now=now, held=held, losses=losses)
             self.inventory.publish(device_type, snapshot)
             self._log_changes(device_type, previous, snapshot)
             if device_type not in self.servers and snapshot.devices:
                 self._serve(device_type)
         self._report(problems)
-        return self.inventory.next_expiry(retention, self._held)
+        times = (soon, self.inventory.next_expiry(retention, self._held))
+        return min((time for time in times if time is not None), default=None)
 
     def _held(self, device_type: str) -> frozenset[str]:
         """The ids of the type that containers hold, as far as the kubelet has told."""

@@ -30,6 +30,15 @@ class Plugin(Protocol):
 
 
 @runtime_checkable
+class Warns(Protocol):
+    """For plugins whose settings may be other than what was meant."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """One sentence for each; logged once, at the start."""
+
+
+@runtime_checkable
 class WatchesDirectories(Protocol):
     """For directories that change after the kernel's event, such as those udev fills with links."""
 
