@@ -151,5 +151,5 @@ class Judges:
                 continue
             changed = True
             write: Callable[..., None] = log.warning if gpu.told.conditions else log.info
-            write("health changed", gpu=address, health=gpu.told.health, reason=gpu.told.text or "it is well again")
+            write("health changed", gpu=address, health=gpu.told.health, reason=gpu.told.text or "it is well")
         return changed
