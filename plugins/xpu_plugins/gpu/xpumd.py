@@ -76,7 +76,8 @@ def _printable(text: str) -> str:
 
 def facts(answer: "pb.DeviceHealthResponse") -> dict[str, Facts]:
     """What else an answer says of each GPU, by PCI address."""
-    return {device.info.pci.bdf.lower(): _facts(device.info) for device in answer.devices[:MOST_DEVICES]}
+    by_address = {device.info.pci.bdf.lower(): _facts(device.info) for device in answer.devices[:MOST_DEVICES]}
+    return {address: facts for address, facts in by_address.items() if PCI_ADDRESS.fullmatch(address)}
 
 
 def _facts(info: "pb.DeviceInformation") -> Facts:
