@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from xpu_plugins.gpu.card import DRIVERS
 from xpu_plugins.gpu.environment import Facts, cards_of, environment, updated
@@ -13,6 +14,9 @@ from xpu_plugins.gpu.plugin import GpuPlugin
 from xpu_plugins.gpu.settings import GpuSettings
 from xpu_shared.device import Allocation, Device, ScanResult
 from xpu_shared.plugin import Causes
+
+if TYPE_CHECKING:
+    from xpu_shared.telemetry.freshness import Received
 
 PATIENCE = 60.0  # seconds between two measurements that still count as one time of being well
 MARGIN = 0.01  # seconds after which what runs out has surely run out
@@ -79,9 +83,18 @@ class JudgedGpuPlugin(GpuPlugin):
         await source.run(lambda looks, facts: self._take("xpumd", looks, facts))
 
     async def _listen_to_sidecars(self) -> None:
-        from xpu_plugins.gpu.sidecar import listen  # noqa: PLC0415 - ZeroMQ, for this source alone
+        from xpu_plugins.gpu.readings import SidecarReader, facts, limits  # noqa: PLC0415 - as below
+        from xpu_plugins.gpu.sidecars import Sidecars  # noqa: PLC0415 - with ZeroMQ, for this source alone
 
-        await listen(self._settings, self._take)
+        readers: dict[str, SidecarReader] = {}
+
+        def take(endpoint: str, message: "Received") -> None:
+            reader = readers.setdefault(endpoint, SidecarReader(limits(self._settings)))
+            snapshot, age = message.envelope.payload, max(0.0, time.monotonic() - message.made_at)
+            looks = reader.looks(snapshot, age=age, validity=message.envelope.validity) if self._judging else {}
+            self._take(endpoint, looks, facts(snapshot))
+
+        await Sidecars(self._settings).run(take)
 
     def _take(self, source: str, looks: Mapping[str, Look], facts: Mapping[str, Facts]) -> None:
         """What a message says."""

@@ -5,11 +5,25 @@ from dataclasses import replace
 
 from xpu_plugins.gpu.environment import Facts
 from xpu_plugins.gpu.health import Limits, Observation, Temperatures, observe
+from xpu_plugins.gpu.health_settings import HealthSettings
 from xpu_plugins.gpu.judges import Look
+from xpu_shared.telemetry.kinds import TemperatureKind
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot
 
 
-class SnapshotReader:
+def limits(settings: HealthSettings) -> Limits:
+    return Limits(
+        celsius={
+            TemperatureKind.GLOBAL: settings.temp_limit,
+            TemperatureKind.GPU: settings.gpu_temp_limit,
+            TemperatureKind.MEMORY: settings.memory_temp_limit,
+        },
+        hysteresis=settings.temp_hysteresis,
+        ras_uncorrectable=settings.ras_uncorrectable_limit,
+    )
+
+
+class SidecarReader:
     """Of one source. It remembers the newest temperature of each sensor."""
 
     def __init__(self, limits: Limits) -> None:

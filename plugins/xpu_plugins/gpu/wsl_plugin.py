@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from xpu_plugins.gpu.first_message import FirstMessage
 from xpu_plugins.gpu.settings import GpuSettings
@@ -9,6 +10,9 @@ from xpu_plugins.gpu.wsl import AFFINITY, affinity_mask, wsl_devices
 from xpu_shared.device import Allocation, ScanResult
 from xpu_shared.plugin import Causes
 from xpu_shared.policy.sharing import POLICIES
+
+if TYPE_CHECKING:
+    from xpu_shared.telemetry.freshness import Received
 
 
 class WslPlugin:
@@ -28,19 +32,20 @@ class WslPlugin:
         return wsl_devices(self._indices, shared=self._settings.shared_dev_num)
 
     async def run_beside_scans(self, causes: Causes) -> None:
-        from xpu_plugins.gpu.sidecar import listen  # noqa: PLC0415 - with ZeroMQ
+        from xpu_plugins.gpu.sidecars import Sidecars  # noqa: PLC0415 - ZeroMQ, when the work begins
 
-        def take(message: Received) -> None:
+        def take(endpoint: str, message: "Received") -> None:
             """A list that is empty is one; a message without a list changes nothing."""
-            listed = message.payload.wsl
-            if listed is not None and not message.payload.unavailable:
+            snapshot = message.envelope.payload
+            listed = snapshot.wsl
+            if listed is not None and not snapshot.unavailable:
                 changed, self._indices = self._indices != listed.indices, listed.indices
                 self._first.arrived()
                 if changed:
                     causes.scan()
 
         self._first.listening()
-        await listen(self._settings.endpoints, take)
+        await Sidecars(self._settings).run(take)
 
     def prefer(
         self, device_type: str, available: Sequence[str], must_include: Sequence[str], size: int

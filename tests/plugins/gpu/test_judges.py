@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from xpu_plugins.gpu.health import AREAS, Limits
 from xpu_plugins.gpu.judges import Judges, Look
-from xpu_plugins.gpu.readings import SnapshotReader
+from xpu_plugins.gpu.readings import SidecarReader
 from xpu_shared.device import Health
 from xpu_shared.health import Evidence, Finding
 from xpu_shared.telemetry.kinds import Group, TemperatureKind
@@ -167,7 +167,7 @@ class TestNoise:
 
     def changes(self, celsius: Sequence[float]) -> list[float]:
         """The seconds at which the GPU's health changed."""
-        reader = SnapshotReader(Limits(celsius=dict.fromkeys(AREAS, 100.0)))
+        reader = SidecarReader(Limits(celsius=dict.fromkeys(AREAS, 100.0)))
         judged, last, found = judges(addresses=(A,)), HEALTHY, []
         for second, value in enumerate(celsius):
             sensor = TemperatureSensor(kind=TemperatureKind.GPU, celsius=value)
