@@ -10,6 +10,8 @@ from enum import Enum, auto
 
 from xpu_shared.device import Health
 
+UNKNOWN = "unknown"  # the condition of a device that nothing tells of
+
 
 class Evidence(Enum):
     """What one look says of one condition."""

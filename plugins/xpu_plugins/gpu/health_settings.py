@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 from xpu_shared.program.endpoints import LONGEST_PATH, Endpoints
-from xpu_shared.program.options import Boolean, Choice, Duration, Integer, Option
+from xpu_shared.program.options import Boolean, Choice, Duration, FilePath, Integer, Option
 from xpu_shared.program.settings import FamilySettings
 
 HEALTH = "The GPUs' health"
@@ -73,6 +73,12 @@ class HealthSettings(FamilySettings):
         tuple[str, ...],
         Endpoints(group=HEALTH, help="where a sidecar publishes; may be given several times; turns health on"),
     ] = ()
+    telemetry_secret_key: Annotated[
+        Path | None, FilePath(group=HEALTH, help="the file with this plugin's secret key, for endpoints of tcp://")
+    ] = None
+    telemetry_server_key: Annotated[
+        Path | None, FilePath(group=HEALTH, help="the file with the sidecars' public key, for endpoints of tcp://")
+    ] = None
     health_management: Annotated[
         bool, Boolean(group=HEALTH, help="judge the GPUs' health by what the Level-Zero sidecar measures")
     ] = False
@@ -125,7 +131,12 @@ class HealthSettings(FamilySettings):
         return self.telemetry or (SIDECARS if self.health_management or self.wsl else ())
 
     def check_health(self) -> None:
-        """Refuse what excludes each other; ValueError names both flags."""
+        """Refuse what cannot be together, or not alone; ValueError names the flags."""
+        remote = [endpoint for endpoint in self.telemetry if endpoint.startswith("tcp://")]
+        if remote and (self.telemetry_secret_key is None or self.telemetry_server_key is None):
+            raise ValueError(
+                f"--telemetry={remote[0]}: tcp:// needs --telemetry-secret-key and --telemetry-server-key too"
+            )
         if self.wsl and self.health_management:
             raise ValueError("--wsl and --health-management: there is no health within WSL")
         if self.xpumd_endpoint is None:
