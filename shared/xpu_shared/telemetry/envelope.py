@@ -9,7 +9,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from xpu_shared.telemetry.bounds import text
+from xpu_shared.telemetry.bounds import LARGEST, text
 from xpu_shared.telemetry.decoding import SnapshotReader
 from xpu_shared.telemetry.encoding import snapshot_message
 from xpu_shared.telemetry.readings import Envelope
@@ -17,7 +17,6 @@ from xpu_wire import telemetry_pb2 as pb
 
 DEVICES: Final = b"devices"  # the topic of device snapshots
 SCHEMA_VERSION = 1
-LARGEST = 4 * 1024 * 1024  # bytes of a frame that a subscriber takes by default; 64 GPUs need less than 64 KiB
 LONGEST_VALIDITY = 24 * 3600.0  # seconds
 BOOT_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
