@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
+from framework import running
+from handmade_gpus import HandmadeGpus
 from xpu_plugins.gpu.environment import Facts
+from xpu_plugins.gpu.judged import JudgedGpuPlugin
 from xpu_plugins.gpu.judges import Look
 from xpu_plugins.gpu.xpumd import MOST_DOMAINS, Xpumd, facts, looks
 from xpu_shared.health import Evidence
@@ -220,3 +223,51 @@ class TestStream:
             for _ in range(3):
                 await listening.next()
             assert daemon.calls >= 3
+
+
+I915 = "gpu.intel.com/i915"
+
+
+class TestPlugin:
+    @pytest.fixture
+    def gpus(self, tmp_path: Path) -> HandmadeGpus:
+        gpus = HandmadeGpus(tmp_path / "gpus")
+        gpus.card("card0", path="pci0000:6a/0000:6a:00.0")
+        gpus.card("card1", path="pci0000:6b/0000:6b:00.0")
+        return gpus
+
+    def plugin(self, gpus: HandmadeGpus, socket: Path, **choices: object) -> JudgedGpuPlugin:
+        return JudgedGpuPlugin(gpus.settings(xpumd_endpoint=socket, **choices))
+
+    async def test_a_warning_takes_a_gpu_out_with_the_first_list(self, gpus: HandmadeGpus, tmp_path: Path) -> None:
+        async def hot(call: int) -> AsyncIterator[pb.DeviceHealthResponse]:
+            yield pb.DeviceHealthResponse.FromString(EXAMPLE)
+            await asyncio.Event().wait()
+
+        async with serving(tmp_path / "s", hot), running(tmp_path, self.plugin(gpus, tmp_path / "s")) as node:
+            await node.kubelet.wait_for_list(I915, lambda listed: (listed.allocatable, listed.capacity) == (1, 2))
+
+            assert [list(event.unhealthy) for event in node.lists] == [["card0-0"]]
+            pod = await node.kubelet.admit("pod", {I915: 1})
+            assert pod.given.envs == {}  # nothing is known of card1
+
+    async def test_the_death_of_the_daemon_changes_nothing(self, gpus: HandmadeGpus, tmp_path: Path) -> None:
+        severity, changed = [FAILED], asyncio.Event()
+
+        async def stream(call: int) -> AsyncIterator[pb.DeviceHealthResponse]:
+            yield answer(status("memory", severity[0]))
+            await changed.wait()
+
+        plugin = self.plugin(gpus, tmp_path / "s", health_leave_dwell=0.0)
+        async with running(tmp_path, plugin) as node:
+            async with serving(tmp_path / "s", stream):
+                await node.kubelet.wait_for_list(I915, lambda listed: listed.allocatable == 1)
+            severity[0] = OK
+            async with serving(tmp_path / "s", stream):
+                await node.kubelet.wait_for_list(I915, lambda listed: listed.allocatable == 2)
+
+            assert [len(event.unhealthy) for event in node.lists] in ([0, 1, 0], [1, 0])
+
+    async def test_a_card_that_it_does_not_tell_of_is_healthy(self, gpus: HandmadeGpus, tmp_path: Path) -> None:
+        async with serving(tmp_path / "s", endless), running(tmp_path, self.plugin(gpus, tmp_path / "s")) as node:
+            await node.kubelet.wait_for_list(I915, lambda listed: listed.allocatable == 2)
