@@ -81,7 +81,7 @@ class SnapshotReader:
     """Reads snapshots; `dropped` counts what of them could not be used, by reason."""
 
     def __init__(self, *, groups: frozenset[Group] = ALL_GROUPS) -> None:
-        """`groups` are those whose components and status are read: making values of what nobody asks for is most of the work."""
+        """`groups` are those whose components and status are read: to read what nobody asks for is most of the work."""
         self.dropped: Counter[str] = Counter()
         self._groups = groups
 

@@ -18,6 +18,7 @@ from xpu_wire import telemetry_pb2 as pb
 DEVICES: Final = b"devices"  # the topic of device snapshots
 SCHEMA_VERSION = 1
 LONGEST_VALIDITY = 24 * 3600.0  # seconds
+LATEST = 2**48  # ms: in 8,900 years
 BOOT_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -91,5 +92,7 @@ def _check(message: pb.Envelope) -> None:
         raise MalformedMessageError("sender", f"source {message.source[:32]!r}, boot id {message.boot_id[:64]!r}")
     if not 0 < message.validity_ms <= LONGEST_VALIDITY * 1000:
         raise MalformedMessageError("validity", f"valid for {message.validity_ms} ms, expected 1 ms to 24 h")
+    if max(message.wall_time_ms, message.monotonic_ms) > LATEST:
+        raise MalformedMessageError("time", f"made at {message.wall_time_ms} ms, {message.monotonic_ms} ms since boot")
     if message.sequence < message.start_sequence:
         raise MalformedMessageError("sequence", f"sequence {message.sequence} before start {message.start_sequence}")
