@@ -6,7 +6,7 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from bench import measurements
+from bench import measurements, telemetry
 from bench.measurements import Row
 
 
@@ -24,6 +24,8 @@ def main() -> None:
     rows += asyncio.run(measurements.health(50 if quick else 500))
     rows += measurements.scans(10 if quick else 50)
     rows += measurements.preferences(10 if quick else 50)
+    rows += telemetry.messages(10 if quick else 50)
+    rows += asyncio.run(telemetry.fan_out(10 if quick else 100))
     print_table(rows)
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from xpu_shared.program.endpoints import LONGEST_PATH, Endpoints
-from xpu_shared.program.options import Boolean, Choice, Duration, FilePath, Integer, Option
+from xpu_shared.program.endpoints import LONGEST_PATH
+from xpu_shared.program.options import Boolean, Choice, Duration, Integer, Option
 from xpu_shared.program.settings import FamilySettings
+from xpu_shared.telemetry.settings import SubscriberSettings
 
 HEALTH = "The GPUs' health"
 LIMIT = 100  # °C
@@ -68,17 +69,7 @@ def temperature(what: str) -> Integer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealthSettings(FamilySettings):
-    telemetry: Annotated[
-        tuple[str, ...],
-        Endpoints(group=HEALTH, help="where a sidecar publishes; may be given several times; turns health on"),
-    ] = ()
-    telemetry_secret_key: Annotated[
-        Path | None, FilePath(group=HEALTH, help="the file with this plugin's secret key, for endpoints of tcp://")
-    ] = None
-    telemetry_server_key: Annotated[
-        Path | None, FilePath(group=HEALTH, help="the file with the sidecars' public key, for endpoints of tcp://")
-    ] = None
+class HealthSettings(FamilySettings, SubscriberSettings):
     health_management: Annotated[
         bool, Boolean(group=HEALTH, help="judge the GPUs' health by what the Level-Zero sidecar measures")
     ] = False
@@ -132,11 +123,7 @@ class HealthSettings(FamilySettings):
 
     def check_health(self) -> None:
         """Refuse what cannot be together, or not alone; ValueError names the flags."""
-        remote = [endpoint for endpoint in self.telemetry if endpoint.startswith("tcp://")]
-        if remote and (self.telemetry_secret_key is None or self.telemetry_server_key is None):
-            raise ValueError(
-                f"--telemetry={remote[0]}: tcp:// needs --telemetry-secret-key and --telemetry-server-key too"
-            )
+        self.check_telemetry()
         if self.wsl and self.health_management:
             raise ValueError("--wsl and --health-management: there is no health within WSL")
         if self.xpumd_endpoint is None:

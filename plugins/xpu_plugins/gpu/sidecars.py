@@ -46,7 +46,9 @@ class Sidecars:
         self, endpoint: str, context: "zmq.Context[zmq.Socket[bytes]]", keys: ClientKeys | None, take: Take
     ) -> Subscriber:
         node = os.environ.get("NODE_NAME", "")
-        subscriber = Subscriber(endpoint, context=context, groups=GROUPS, keys=keys, node=node)
+        subscriber = Subscriber(
+            endpoint, context=context, groups=GROUPS, keys=keys, limits=self._settings.telemetry_limits, node=node
+        )
         seen: list[Received | None] = [None]
 
         def listener() -> None:
