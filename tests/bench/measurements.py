@@ -155,8 +155,8 @@ async def memory_with_metrics() -> list[Row]:
 
 
 async def health(times: int) -> list[Row]:
-    """A sidecar's message sent to list received, alternately a hot GPU and a cool one; and what a plugin with it costs."""
-    from gpu_telemetry import gpu, gpus, publishing  # noqa: PLC0415 - with ZeroMQ, which the others do without
+    """A sidecar's message sent to list received, alternately of a hot GPU and a cool one; what such a plugin costs."""
+    from gpu_telemetry import gpu, gpus, publishing
 
     durations = []
     with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
