@@ -68,6 +68,8 @@ def judge(last: Judgement, findings: Mapping[str, Finding], *, dwell: float, pat
     """
     conditions = dict(last.conditions)
     for name, finding in findings.items():
+        if finding.evidence is Evidence.CLEAR and name not in conditions:
+            continue  # most looks at most devices
         condition = _after(conditions.pop(name, Condition()), finding, patience=patience, now=now)
         if _remembered(condition, dwell):
             conditions[name] = condition

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from xpu_shared.counters import BOUNDS, Durations, EventCounters, ResourceCounters
 from xpu_shared.device import Health
 from xpu_shared.family import Family
+from xpu_shared.plugin import ExportsMetrics
 from xpu_shared.program.options import ListenAddress
 from xpu_shared.program.web import serve as serve_page
 
@@ -61,6 +62,9 @@ class FrameworkCollector(Collector):
         yield from self._resources()
         yield from self._calls()
         yield from self._scans()
+        for family in self._families:
+            if isinstance(family.plugin, ExportsMetrics):
+                yield from family.plugin.metrics()
         yield from self._kernel_events()
 
     def _build_info(self) -> Metric:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,11 @@ from xpu_shared.device import Allocation, Device, ScanResult
 from xpu_shared.plugin import Causes
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+    from xpu_plugins.gpu.sidecars import Sidecars
     from xpu_shared.telemetry.freshness import Received
 
-PATIENCE = 60.0  # seconds between two measurements that still count as one time of being well
 MARGIN = 0.01  # seconds after which what runs out has surely run out
 
 
@@ -26,12 +28,11 @@ class JudgedGpuPlugin(GpuPlugin):
     def __init__(self, settings: GpuSettings) -> None:
         super().__init__(settings)
         self._judging = settings.health_management or settings.xpumd_endpoint is not None
-        self._judges = Judges(
-            dwell=settings.health_leave_dwell, patience=PATIENCE, unknown_is_bad=settings.health_stale == "unhealthy"
-        )
+        self._judges = Judges(dwell=settings.health_leave_dwell, unknown_is_bad=settings.health_stale == "unhealthy")
         self._addresses: Mapping[str, str] = {}  # on the PCI bus, by card; replaced by each scan
         self._facts: Mapping[str, Facts] = {}  # by address; replaced by each message
         self._first = FirstMessage()
+        self._sidecars: Sidecars | None = None
         self._causes: Causes | None = None
         self._expiry: asyncio.TimerHandle | None = None
 
@@ -74,6 +75,9 @@ class JudgedGpuPlugin(GpuPlugin):
         variables = environment([self._facts.get(address, Facts()) for address in addresses])
         return replace(allocation, envs={**allocation.envs, **variables})
 
+    def metrics(self) -> "Iterator[Metric]":
+        return self._sidecars.metrics() if self._sidecars is not None else iter(())
+
     async def _listen_to_xpumd(self) -> None:
         from xpu_plugins.gpu.xpumd import Xpumd  # noqa: PLC0415 - gRPC's client, for this source alone
 
@@ -94,7 +98,8 @@ class JudgedGpuPlugin(GpuPlugin):
             looks = reader.looks(snapshot, age=age, validity=message.envelope.validity) if self._judging else {}
             self._take(endpoint, looks, facts(snapshot))
 
-        await Sidecars(self._settings).run(take)
+        self._sidecars = Sidecars(self._settings)
+        await self._sidecars.run(take)
 
     def _take(self, source: str, looks: Mapping[str, Look], facts: Mapping[str, Facts]) -> None:
         """What a message says."""

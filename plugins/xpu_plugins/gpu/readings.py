@@ -1,7 +1,6 @@
 """A sidecar's snapshots as looks at GPUs, and as facts for their containers."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from xpu_plugins.gpu.environment import Facts
 from xpu_plugins.gpu.health import Limits, Observation, Temperatures, observe
@@ -37,24 +36,31 @@ class SidecarReader:
             age: seconds since it was made.
             validity: seconds that it is good for.
         """
+        last = self._temperatures
         observations = {
-            reading.pci_address: observe(reading, self._limits, self._temperatures.get(reading.pci_address, {}))
+            reading.pci_address: observe(
+                reading, self._limits, last.get(reading.pci_address, {}), age=age, validity=validity
+            )
             for reading in snapshot.devices
         }
         if snapshot.devices:
             self._temperatures = {address: seen.temperatures for address, seen in observations.items()}
-        uuids = {reading.pci_address: reading.uuid for reading in snapshot.devices}
         return {
-            address: look(seen, uuid=uuids[address], age=age, validity=validity)
-            for address, seen in observations.items()
+            reading.pci_address: look(observations[reading.pci_address], uuid=reading.uuid, validity=validity)
+            for reading in snapshot.devices
         }
 
 
-def look(observation: Observation, *, uuid: str, age: float, validity: float) -> Look:
+def look(observation: Observation, *, uuid: str, validity: float) -> Look:
     """A GPU counts as known as long as its newest measurement is valid."""
-    findings = {name: replace(finding, age=finding.age + age) for name, finding in observation.findings.items()}
-    newest = min((finding.age for finding in findings.values()), default=validity)
-    return Look(findings=findings, known_for=max(0.0, validity - newest), warnings=observation.warnings, uuid=uuid)
+    newest = min((finding.age for finding in observation.findings.values()), default=validity)
+    return Look(
+        findings=observation.findings,
+        known_for=max(0.0, validity - newest),
+        validity=validity,
+        warnings=observation.warnings,
+        uuid=uuid,
+    )
 
 
 def facts(snapshot: DeviceSnapshot) -> dict[str, Facts]:

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zmq
 
@@ -13,6 +14,9 @@ from xpu_shared.telemetry.curve import ClientKeys, KeyFileError, client_keys
 from xpu_shared.telemetry.freshness import Received
 from xpu_shared.telemetry.kinds import Group
 from xpu_shared.telemetry.subscriber import Subscriber
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
 
 GROUPS = frozenset({Group.IDENTITY, Group.STATE, Group.PCI, Group.MEMORY, Group.TEMPERATURE, Group.RAS})
 KEYS_RETRY = 10.0  # seconds between looks at key files that cannot be used
@@ -42,10 +46,17 @@ class Sidecars:
         finally:
             context.destroy(linger=0)
 
+    def metrics(self) -> "Iterator[Metric]":
+        """What was received; called in the metrics page's thread."""
+        from xpu_shared.telemetry.metrics import subscriber_metrics  # noqa: PLC0415 - only a page needs it
+
+        return subscriber_metrics({subscriber.endpoint: subscriber.counters for subscriber in self.subscribers})
+
     def _subscriber(
         self, endpoint: str, context: "zmq.Context[zmq.Socket[bytes]]", keys: ClientKeys | None, take: Take
     ) -> Subscriber:
-        node = os.environ.get("NODE_NAME", "")
+        # A unix socket is this node's own; who publishes there need not know the node's name.
+        node = "" if endpoint.startswith("ipc://") else os.environ.get("NODE_NAME", "")
         subscriber = Subscriber(
             endpoint, context=context, groups=GROUPS, keys=keys, limits=self._settings.telemetry_limits, node=node
         )

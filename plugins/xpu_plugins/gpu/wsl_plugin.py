@@ -1,6 +1,6 @@
 """The GPU plugin within the Windows Subsystem for Linux, as the framework runs it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,9 @@ from xpu_shared.plugin import Causes
 from xpu_shared.policy.sharing import POLICIES
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+    from xpu_plugins.gpu.sidecars import Sidecars
     from xpu_shared.telemetry.freshness import Received
 
 
@@ -24,6 +27,7 @@ class WslPlugin:
         self._policy = POLICIES[settings.allocation_policy]
         self._indices: tuple[int, ...] | None = None  # None: no sidecar has listed any yet
         self._first = FirstMessage()
+        self._sidecars: Sidecars | None = None
 
     def scan(self) -> ScanResult:
         self._first.wait()
@@ -45,7 +49,11 @@ class WslPlugin:
                     causes.scan()
 
         self._first.listening()
-        await Sidecars(self._settings).run(take)
+        self._sidecars = Sidecars(self._settings)
+        await self._sidecars.run(take)
+
+    def metrics(self) -> "Iterator[Metric]":
+        return self._sidecars.metrics() if self._sidecars is not None else iter(())
 
     def prefer(
         self, device_type: str, available: Sequence[str], must_include: Sequence[str], size: int

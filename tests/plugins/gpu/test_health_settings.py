@@ -87,9 +87,9 @@ class TestSources:
 
     def test_so_in_a_file(self, tmp_path: Path) -> None:
         assert from_file(tmp_path, f'telemetry: "{IPC}"').endpoints == (IPC,)
-        assert from_file(tmp_path, f'telemetry: ["{IPC}", "tcp://10.0.0.7:5556"]').endpoints == (
+        assert from_file(tmp_path, f'telemetry: ["{IPC}", "ipc:///b"]').endpoints == (
             IPC,
-            "tcp://10.0.0.7:5556",
+            "ipc:///b",
         )
         assert from_file(tmp_path, f'telemetry: ["{IPC}"]', f"--telemetry={IPC}2").endpoints == (f"{IPC}2",)
         with pytest.raises(UsageError, match="expected ipc://"):

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import logging
+import signal
+import socket
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +17,7 @@ from gpu_telemetry import gpu, gpus, publisher_process, publishing
 from xpu_plugins.gpu.judged import JudgedGpuPlugin
 from xpu_plugins.gpu.program import PROGRAM
 from xpu_plugins.gpu.settings import GpuSettings
+from xpu_shared.program.options import ListenAddress
 from xpu_shared.telemetry.kinds import MemoryHealth
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot
 from xpu_simulator.kubelet.resources import Resource
@@ -79,6 +83,16 @@ async def test_a_hot_gpu_leaves_service_and_comes_back(tree: SimulatedTree, tmp_
             publisher.publish(gpus(gpu(A), gpu(B, 95.0)))
             await node.kubelet.wait_for_list(I915, allocatable(2))
             assert [len(event.unhealthy) for event in node.lists] == [0, 1, 0]
+
+
+async def test_a_sidecar_on_a_unix_socket_need_not_know_the_node_s_name(
+    tree: SimulatedTree, tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_NAME", "worker-7")  # the plugin's container has it, the publisher says node-1
+    with publishing(endpoint) as publisher:
+        publisher.publish(gpus(gpu(A), gpu(B, 112.0)))
+        async with plugin_with(tree, tmp_path, endpoint) as node:
+            await node.kubelet.wait_for_list(I915, allocatable(1))
 
 
 async def test_the_first_list_knows_what_the_source_says_at_once(
@@ -169,6 +183,17 @@ class TestLosses:
 
             assert [len(event.unhealthy) for event in node.lists if event.unhealthy] == [1]
 
+    async def test_a_sidecar_that_hangs_holds_nothing_up(
+        self, tree: SimulatedTree, tmp_path: Path, endpoint: str
+    ) -> None:
+        async with publisher_process(endpoint, f"{A}=112") as process:
+            process.send_signal(signal.SIGSTOP)
+            async with plugin_with(tree, tmp_path, endpoint) as node:
+                await node.kubelet.wait_for_list(I915, allocatable(2), timeout=3)
+                tree.remove_gpu(CARDS[1])
+                node.uevent("drm")
+                await node.kubelet.wait_for_list(I915, allocatable(1), timeout=3)
+
     async def test_a_plugin_that_is_started_again_is_right_at_once(
         self, tree: SimulatedTree, tmp_path: Path, endpoint: str
     ) -> None:
@@ -242,6 +267,32 @@ async def test_without_health_containers_are_told_and_nothing_is_judged(
             async with asyncio.timeout(10):
                 while not (await node.kubelet.admit("pod", {I915: 2})).given.envs:  # the message may not be there yet
                     node.kubelet.delete("pod")
+
+
+async def test_the_page_says_why_a_gpu_is_ill_and_what_was_received(
+    tree: SimulatedTree, tmp_path: Path, endpoint: str
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = ListenAddress("127.0.0.1", probe.getsockname()[1])
+    with publishing(endpoint) as publisher:
+        publisher.publish(gpus(gpu(B, 112.0)))
+        async with running(tmp_path, JudgedGpuPlugin(settings(tree, endpoint)), metrics_address=address) as node:
+            await node.kubelet.wait_for_list(I915, allocatable(1))
+            text = await asyncio.to_thread(page, address.port)
+
+    for line in (
+        f'xpu_device_health{{device="card0-0",reason="unknown",resource="{I915}"}} 1.0',
+        f'xpu_device_health{{device="card1-0",reason="temperature-gpu",resource="{I915}"}} 0.0',
+        f'xpu_telemetry_received_total{{endpoint="{endpoint}"}} 1.0',
+        f'xpu_telemetry_connected{{endpoint="{endpoint}"}} 1.0',
+    ):
+        assert line in text
+
+
+def page(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        return str(response.read().decode())
 
 
 class TestDiscover:
