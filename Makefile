@@ -8,8 +8,10 @@ INSTALLED := .venv/installed
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-demo: $(INSTALLED)  ## Run a simulated node with four GPUs and the GPU plugin, for about 20 seconds.
+demo: $(INSTALLED)  ## Run simulated nodes for half a minute: one with four GPUs, and a Xeon with the node agent.
 	@$(BIN)/xpu-simulator run four-gpus --plugin xpu-gpu-plugin --scenario demo
+	@echo
+	@$(BIN)/xpu-simulator run xeon --plugin xpu-node-agent --scenario xeon
 
 test: $(INSTALLED)  ## Run the tests.
 	$(BIN)/pytest

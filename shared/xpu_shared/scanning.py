@@ -5,9 +5,9 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from xpu_shared.counters import ScanCounters
-from xpu_shared.device import ScanResult
 from xpu_shared.program.logs import Log
 from xpu_shared.threads import in_daemon_thread
 
@@ -16,6 +16,7 @@ COALESCE = 0.020  # seconds: events so close together are one reason to scan
 LATER_LOOKS = (0.1, 0.5, 2.0)
 SLOW_SCAN = 10.0  # seconds after which a scan that still runs is spoken of
 
+T = TypeVar("T")
 log = Log("scanning")
 
 
@@ -53,13 +54,13 @@ class Schedule:
         return max(min(times), self._not_before)
 
 
-class Scanner:
-    """Runs one plugin's scans, one at a time, each in a daemon thread."""
+class Scanner(Generic[T]):
+    """Runs one plugin's scans, one at a time, each in a daemon thread; whatever a scan's result is."""
 
     def __init__(
         self,
         name: str,
-        scan: Callable[[], ScanResult],
+        scan: Callable[[], T],
         *,
         interval: float,
         counters: ScanCounters,
@@ -76,7 +77,7 @@ class Scanner:
         self._schedule.event(asyncio.get_running_loop().time())
         self._wake.set()
 
-    async def run(self, publish: Callable[[ScanResult], float | None]) -> None:
+    async def run(self, publish: Callable[[T], float | None]) -> None:
         """Scan until cancelled. `publish` takes a result and says when to scan at the latest, or None."""
         loop = asyncio.get_running_loop()
         also = None
@@ -88,7 +89,7 @@ class Scanner:
                 also = publish(result)
             await self._until_due(also)
 
-    async def _once(self) -> ScanResult | None:
+    async def _once(self) -> T | None:
         """One scan; None when nothing could be seen, and everything stays what it was."""
         started = time.perf_counter()
         scan = asyncio.ensure_future(in_daemon_thread(self._scan, name=f"scan {self._name}"))
@@ -99,6 +100,7 @@ class Scanner:
             result = await scan
         except Exception as error:  # noqa: BLE001 - a failing scan must not end the plugin
             self._counters.errors += 1
+            self._counters.nothing_there = isinstance(error, FileNotFoundError)
             self._note(error)
             return None
         finally:

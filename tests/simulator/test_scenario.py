@@ -26,14 +26,15 @@ def test_a_number_is_what_is_allocatable() -> None:
     [
         ({}, "a step needs expect or one of"),
         ({"note": "nothing"}, "a step needs expect or one of"),
-        ({"add_gpu": "a", "remove_gpu": "b"}, "does one thing, not add_gpu and remove_gpu"),
+        ({"add_gpu": "a", "remove_gpu": "b"}, "does one thing, not add and remove"),
         ({"pause": 1}, "pause"),
         ({"pause_seconds": "1s"}, "pause_seconds"),
         ({"pause_seconds": -1}, "pause_seconds"),
         ({"pause_seconds": float("nan")}, "pause_seconds"),
         ({"kubelet": "kill"}, "'restart', 'stop' or 'start'"),
         ({"rebind_gpu": {"gpu": "gpu0"}}, "driver"),
-        ({"rebind_gpu": {"gpu": "gpu0", "driver": "nouveau"}}, "driver"),
+        ({"rebind": {"device": "gpu0", "driver": "../xe"}}, "driver"),
+        ({"add": "a", "add_gpu": "b"}, "add_gpu"),
         ({"run_pod": {"name": "a", "resources": {}}}, "resources"),
         ({"run_pod": {"name": "a", "resources": {"card": 1}}}, "'card' is no resource name: it has no slash"),
         ({"run_pod": {"name": "a", "resources": {"example.com/card": 0}}}, "greater than or equal to 1"),
@@ -58,7 +59,7 @@ def test_a_scenario_without_steps_is_refused() -> None:
 
 def test_what_the_documentation_shows_can_be_read() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) >= 3
     for block in blocks:
         document = yaml.safe_load(block)
         (Scenario if "steps" in document else Node).model_validate(document)

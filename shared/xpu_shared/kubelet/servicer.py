@@ -12,7 +12,7 @@ from xpu_shared.allocation import AllocationError
 from xpu_shared.cdi import CdiDirectory, CdiError
 from xpu_shared.counters import ResourceCounters
 from xpu_shared.device import CdiDevice
-from xpu_shared.inventory import Inventory
+from xpu_shared.inventory import Inventory, Snapshot
 from xpu_shared.kubelet.messages import allocation_message, list_message
 from xpu_shared.kubelet.streams import Streams
 from xpu_shared.plugin import ActsBeforeStart, Plugin, PrefersDevices, PreparesAllocations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Context = ServicerContext[object, object]
 
 T = TypeVar("T")
+MANY_DEVICES = 1000  # a list of so many takes 2 ms
 LONGEST_DETAILS = 1000  # characters of an error's text; gRPC carries it in a header
 
 STATUS = {
@@ -76,9 +77,15 @@ class Servicer(DevicePluginServicer):
                     sent = snapshot.version
                     self._counters.lists_sent += 1
                     log.verbose(4, "sends a list", resource=self._resource, devices=len(snapshot.devices))
-                    yield list_message(snapshot.devices.values())
+                    yield await self._list(snapshot)
                 else:
                     await changed.wait()
+
+    async def _list(self, snapshot: Snapshot) -> pb.ListAndWatchResponse:
+        """The message; one with many devices is made in a thread, while the event loop serves others."""
+        if len(snapshot.devices) <= MANY_DEVICES:
+            return list_message(snapshot.devices.values())
+        return await in_daemon_thread(lambda: list_message(snapshot.devices.values()), name=f"list of {self._resource}")
 
     async def Allocate(self, request: pb.AllocateRequest, context: "Context") -> pb.AllocateResponse:
         return await self._answer("Allocate", context, self._allocate(request))

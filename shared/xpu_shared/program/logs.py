@@ -13,6 +13,7 @@ import select
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import islice
 
 LONGEST_LINE = 16 * 1024  # bytes
@@ -173,9 +174,9 @@ class Changes:
     def report(self, problems: Iterable[str]) -> Change:
         """Compare with the problems of the last call."""
         now = frozenset(problems)
-        new, gone = sorted(now - self._current), sorted(self._current - now)
+        new, gone = now - self._current, self._current - now
         self._current = now
-        shown = new[:SHOWN_AT_ONCE]
-        shown_gone = gone[: SHOWN_AT_ONCE - len(shown)]
+        shown = nsmallest(SHOWN_AT_ONCE, new)
+        shown_gone = nsmallest(SHOWN_AT_ONCE - len(shown), gone)
         more = len(new) + len(gone) - len(shown) - len(shown_gone)
         return Change(new=tuple(shown), gone=tuple(shown_gone), more=more)

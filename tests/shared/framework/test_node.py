@@ -12,6 +12,7 @@ import pytest
 
 from framework import QUICK, RESOURCE, DemoPlugin, running, unit, usage
 from xpu_shared.device import Device, Health, ScanResult
+from xpu_shared.kernel.uevents import Uevent
 from xpu_simulator.kubelet.resources import Resource
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
@@ -382,6 +383,25 @@ async def test_a_flood_of_events_is_a_few_scans(tmp_path: Path) -> None:
         node.uevent()
         await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.allocatable == 1)
         assert plugin.scans - before < 50
+
+
+async def test_a_plugin_hears_the_events_of_its_subsystems_and_may_fail_at_it(tmp_path: Path) -> None:
+    heard: list[tuple[str, str]] = []
+
+    class Hearing(DemoPlugin):
+        def heard(self, event: Uevent) -> None:
+            heard.append((event.subsystem, event.variables["SUBSYSTEM"]))
+            raise RuntimeError("of its own")
+
+    plugin = Hearing()
+    async with running(tmp_path, plugin) as node:
+        await node.kubelet.wait_for_list(RESOURCE, full)
+        before = plugin.scans
+        node.uevent("other")
+        node.uevent()
+        await plugin.scanned(before + 1)
+
+        assert heard == [("demo", "demo")]
 
 
 async def test_at_the_end_our_sockets_are_gone_and_the_kubelet_has_seen_the_stream_end(tmp_path: Path) -> None:
