@@ -67,7 +67,9 @@ class Device:
     numa_nodes: tuple[int, ...] = ()  # empty: the platform names no node
     cdi: CdiDevice | None = None
     health: Health = Health.HEALTHY
-    reason: str = ""  # why it is unhealthy, for people
+    reason: str = ""  # why it is unhealthy, or why its health is not known, for people
+    conditions: tuple[str, ...] = ()  # the same in words that do not change, for metrics, e.g. "temperature-memory"
+    hardware: str = ""  # the piece of hardware behind the id, e.g. its PCI address; ids that share it are alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,14 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from xpu_shared.acceptance import accept
 from xpu_shared.cdi import CdiDirectory, CdiError
 from xpu_shared.counters import ResourceCounters, ScanCounters
 from xpu_shared.device import CdiDevice, Problem, ScanResult
-from xpu_shared.inventory import Inventory
+from xpu_shared.inventory import Inventory, Snapshot
+from xpu_shared.judging import judged
 from xpu_shared.kernel.uevents import Uevent
 from xpu_shared.kubelet.directory import SocketDirectory
 from xpu_shared.kubelet.pod_resources import PodResources
@@ -18,10 +20,20 @@ from xpu_shared.kubelet.servers import Server, ServerType
 from xpu_shared.kubelet.servicer import Servicer
 from xpu_shared.kubelet.streams import Streams
 from xpu_shared.outcome import Listed, Outcome, outcome
-from xpu_shared.plugin import HearsEvents, OwnsCdiKinds, Plugin, Warns, WatchesDirectories
+from xpu_shared.plugin import (
+    Causes,
+    HearsEvents,
+    JudgesDevices,
+    OwnsCdiKinds,
+    Plugin,
+    RunsBesideScans,
+    Warns,
+    WatchesDirectories,
+)
 from xpu_shared.program.logs import Change, Changes, Log
 from xpu_shared.program.settings import PluginSettings
 from xpu_shared.scanning import Scanner
+from xpu_shared.threads import in_daemon_thread
 
 RESTART_DELAY = 1.0  # seconds before a task that failed unexpectedly is started again
 
@@ -29,10 +41,19 @@ log = Log("plugin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a scan found, and what becomes of it with the health that the devices have now."""
+
+    found: ScanResult
+    base: Mapping[str, Snapshot]  # what the outcome was worked out from, by device type
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scanned:
     """What a scan's thread leaves to the event loop."""
 
-    outcome: Outcome
+    judged: Judged
     problems: Change
     sights: Change
 
@@ -67,6 +88,8 @@ class Family:
         self._scanner = Scanner(plugin.namespace, self._scan, interval=settings.rescan_interval, counters=self.scans)
         self._problems = Changes()
         self._sights = Changes()  # expected problems
+        self._found: ScanResult | None = None  # of the last scan
+        self._judgement_due = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         pod_resources.listen(self._holders_changed)
 
@@ -92,7 +115,15 @@ class Family:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            await supervised(f"scans of {self.plugin.namespace}", lambda: self._scanner.run(self._publish))
+            plugin, namespace = self.plugin, self.plugin.namespace
+            if isinstance(plugin, RunsBesideScans):
+                causes = Causes(scan=self.event, judge=self._judgement_due.set)
+                tasks.create_task(
+                    supervised(f"work of {namespace} beside scans", lambda: plugin.run_beside_scans(causes))
+                )
+            if isinstance(plugin, JudgesDevices):
+                tasks.create_task(supervised(f"judgements of {namespace}", self._judge))
+            await supervised(f"scans of {self.plugin.namespace}", lambda: self._scanner.run(self._scanned))
 
     def _scan(self) -> Scanned:
         """Everything of a scan that may block or take long; runs in a thread of its own."""
@@ -102,16 +133,32 @@ class Family:
             self._settings.socket_directories,
             instance=self._settings.instance,
         )
-        scanned = outcome(
+        worked_out = self._outcome(replace(result, problems=(*result.problems, *self._write_cdi_files(result))))
+        problems = self._problems.report(worked_out.outcome.problems)
+        return Scanned(judged=worked_out, problems=problems, sights=self._sights.report(worked_out.outcome.sights))
+
+    def _outcome(self, found: ScanResult) -> Judged:
+        """Work out what becomes of a scan's result; off the event loop, because it may take long."""
+        base = {device_type: self.inventory.snapshot(device_type) for device_type in self.inventory.device_types}
+        worked_out = outcome(
             self.plugin.namespace,
-            replace(result, problems=(*result.problems, *self._write_cdi_files(result))),
-            {device_type: self.inventory.snapshot(device_type) for device_type in self.inventory.device_types},
+            judged(self.plugin, found),
+            base,
             held=self._held,
             retention=self._settings.lost_device_retention,
             now=time.monotonic(),
         )
-        problems, sights = self._problems.report(scanned.problems), self._sights.report(scanned.sights)
-        return Scanned(outcome=scanned, problems=problems, sights=sights)
+        return Judged(found=found, base=base, outcome=worked_out)
+
+    async def _judge(self) -> None:
+        """Work out the last scan's outcome anew, each time that devices may be in another state."""
+        while True:
+            await self._judgement_due.wait()
+            self._judgement_due.clear()
+            found = self._found
+            if found is not None:
+                work = partial(self._outcome, found)
+                self._publish(await in_daemon_thread(work, name=f"judge {self.plugin.namespace}"))
 
     def _write_cdi_files(self, result: ScanResult) -> list[Problem]:
         cdi_devices = {device.cdi: None for devices in result.devices.values() for device in devices if device.cdi}
@@ -139,17 +186,28 @@ class Family:
             return [Problem(subject=subject, text=str(error))]
         return []
 
-    def _publish(self, scanned: Scanned) -> float | None:
+    def _scanned(self, scanned: Scanned) -> float | None:
         """Make a scan's outcome what the kubelet is told; returns when to scan again at the latest, None: no need."""
-        for device_type, listed in scanned.outcome.resources.items():
+        if self._found is None:
+            self._judgement_due.set()  # what was said during the first scan counts
+        self._found = scanned.judged.found
+        self._publish(scanned.judged)
+        self.scans.problems = len(scanned.judged.outcome.problems)
+        self._log_problems(scanned)
+        return scanned.judged.outcome.scan_again_at
+
+    def _publish(self, worked_out: Judged) -> None:
+        """Publish an outcome, unless another one was published while it was worked out; then it is due anew."""
+        now = {device_type: self.inventory.snapshot(device_type) for device_type in self.inventory.device_types}
+        if now.keys() != worked_out.base.keys() or any(now[type_] is not worked_out.base[type_] for type_ in now):
+            self._judgement_due.set()
+            return
+        for device_type, listed in worked_out.outcome.resources.items():
             self.inventory.publish(device_type, listed.snapshot)
             self._counters(device_type).lists_refused += listed.refused
             self._log_changes(device_type, listed)
             if device_type not in self.servers and listed.snapshot.devices:
                 self._serve(device_type)
-        self.scans.problems = len(scanned.outcome.problems)
-        self._log_problems(scanned)
-        return scanned.outcome.scan_again_at
 
     def _held(self, device_type: str) -> frozenset[str]:
         """The ids of the type that containers hold, as far as the kubelet has told."""

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from xpu_shared.device import Device, Health
 
 GONE = "the device is no longer there"
+GONE_CONDITION = "gone"
 NUMBER = re.compile(r"[0-9]+")
 LONGEST_NUMBER = 63  # digits: an id is not longer
 
@@ -52,8 +53,8 @@ def merge(
         since = previous.gone_since.get(id_, now)
         if now - since < retention or id_ in held:
             last_known = previous.devices.get(id_, Device(id=id_))
-            known = last_known.reason if id_ in previous.gone_since else GONE
-            devices[id_] = replace(last_known, health=Health.UNHEALTHY, reason=losses.get(id_, known))
+            reason = losses.get(id_, last_known.reason if id_ in previous.gone_since else GONE)
+            devices[id_] = replace(last_known, health=Health.UNHEALTHY, reason=reason, conditions=(GONE_CONDITION,))
             gone_since[id_] = since
     same = devices.keys() == previous.devices.keys()
     devices = {id_: devices[id_] for id_ in (previous.devices if same else sorted(devices, key=_list_order))}

@@ -14,7 +14,7 @@ from xpu_shared.counters import BOUNDS, Durations, EventCounters, ResourceCounte
 from xpu_shared.device import Health
 from xpu_shared.family import Family
 from xpu_shared.measuring import Measuring
-from xpu_shared.plugin import Measures
+from xpu_shared.plugin import ExportsMetrics, Measures
 from xpu_shared.program.options import ListenAddress
 from xpu_shared.program.web import serve as serve_page
 
@@ -68,9 +68,13 @@ class FrameworkCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield self._build_info()
         yield self._devices()
+        yield self._device_health()
         yield from self._resources()
         yield from self._calls()
         yield from self._scans()
+        for family in self._families:
+            if isinstance(family.plugin, ExportsMetrics):
+                yield from family.plugin.metrics()
         yield from self._kernel_events()
         yield from self._hardware()
 
@@ -87,6 +91,20 @@ class FrameworkCollector(Collector):
                 for health in Health:
                     count = sum(device.health is health for device in devices)
                     metric.add_metric((f"{family.plugin.namespace}/{device_type}", health), count)
+        return metric
+
+    def _device_health(self) -> Metric:
+        metric = GaugeMetricFamily(
+            "xpu_device_health",
+            "1: the device is healthy; 0: it is not. One series for each reason, also for `unknown`.",
+            labels=("resource", "device", "reason"),
+        )
+        for family in self._families:
+            for device_type in family.inventory.device_types:
+                resource = f"{family.plugin.namespace}/{device_type}"
+                for device in family.inventory.snapshot(device_type).devices.values():
+                    for reason in device.conditions or ("",):
+                        metric.add_metric((resource, device.id, reason), device.health is Health.HEALTHY)
         return metric
 
     def _resources(self) -> Iterator[Metric]:

@@ -9,7 +9,7 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from bench import measurements
+from bench import measurements, telemetry
 from bench.agent import agent, single_programs
 from bench.isolation import isolation
 from bench.measurements import Row
@@ -26,11 +26,14 @@ def main() -> None:
     rows += asyncio.run(measurements.allocate(200 if quick else 2000))
     rows += asyncio.run(measurements.idle(5 if quick else 60))
     rows += asyncio.run(measurements.memory_with_metrics())
+    rows += asyncio.run(measurements.health(50 if quick else 500))
     rows += asyncio.run(agent(3 if quick else 11, 5 if quick else 60))
     rows += asyncio.run(single_programs())
     rows += asyncio.run(isolation(20 if quick else 100))
     rows += measurements.scans(10 if quick else 50)
     rows += measurements.preferences(10 if quick else 50)
+    rows += telemetry.messages(10 if quick else 50)
+    rows += asyncio.run(telemetry.fan_out(10 if quick else 100))
     print_table(rows)
 
 

@@ -4,17 +4,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+from xpu_plugins.gpu.health_settings import HealthSettings, completed_health
 from xpu_shared.policy.sharing import POLICIES
 from xpu_shared.program.options import Boolean, Choice, Integer, Text
 from xpu_shared.program.pci_ids import PciIds, refuse_both
-from xpu_shared.program.settings import PATHS, FamilySettings, Loaded
+from xpu_shared.program.settings import PATHS, Loaded
 
 GPUS = "Which GPUs are offered, and how"
 MOST_SHARED = 1024  # per card: 64 cards with 1024 ids each still fit the 4 MiB that a kubelet takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GpuSettings(FamilySettings):
+class GpuSettings(HealthSettings):
     prefix: Annotated[str, Text(group=PATHS, help="look in PREFIX/sys and PREFIX/dev; the roots' own flags win")] = ""
     shared_dev_num: Annotated[
         int, Integer(group=GPUS, minimum=1, maximum=MOST_SHARED, help="how many containers may share a GPU")
@@ -53,6 +54,14 @@ class GpuSettings(FamilySettings):
 
     def __post_init__(self) -> None:
         refuse_both(self.allow_ids, self.deny_ids)
+        if self.wsl and self.enable_monitoring:
+            raise ValueError("--wsl and --enable-monitoring: there is no monitoring within WSL")
+        self.check_health()
+
+
+def completed(loaded: Loaded[GpuSettings]) -> GpuSettings:
+    """The settings with what follows from those that were given."""
+    return completed_health(below_prefix(loaded), loaded.given)
 
 
 def below_prefix(loaded: Loaded[GpuSettings]) -> GpuSettings:

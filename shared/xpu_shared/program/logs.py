@@ -95,6 +95,12 @@ def hold_standard_descriptors() -> None:
     os.close(descriptor)
 
 
+def silence() -> None:
+    """Write no records from now on."""
+    logging.getLogger(ROOT).handlers[:] = [logging.NullHandler()]
+    logging.getLogger(ROOT).propagate = False
+
+
 def fields_of(record: logging.LogRecord) -> dict[str, Shown]:
     """The record's fields as they are shown; one that cannot be shown never costs the record."""
     fields: Mapping[str, object] = getattr(record, "fields", {})

@@ -249,7 +249,7 @@ def _from_flags(settings_type: type[S], values: Mapping[str, Any]) -> S:
 
 
 def _from_file_and_flags(
-    settings_type: type[S], document: "Document", texts: Mapping[str, str], section: tuple[str, ...]
+    settings_type: type[S], document: "Document", texts: Mapping[str, str | list[str]], section: tuple[str, ...]
 ) -> S:
     """Check the file's values and the flags' texts as one: a conflict in the file that a flag resolves is none."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - 9 MiB that only --config pays
