@@ -15,6 +15,7 @@ from xpu_simulator.uevents import Uevent
 SYS = PurePosixPath("sys")
 DRI = PurePosixPath("dev/dri")
 VGA_CONTROLLER, DISPLAY_CONTROLLER = 0x030000, 0x038000  # PCI classes of cards with and without outputs
+USUAL_VFS = 63  # that a card may have
 DRM_MAJOR = 226
 MEI_MAJOR = 240  # dynamic in the kernel: any free one
 MEI_CLIENTS = ("mei-gscfi", "mei-gsc")  # a graphics security controller's firmware interfaces
@@ -44,7 +45,7 @@ def pci_function(gpu: Gpu, *, cpus_per_numa_node: int) -> Iterator[Entry]:
     yield Link(device / "subsystem", SYS / "bus/pci")
     yield Link(SYS / "bus/pci/devices" / gpu.pci_address, device)
     if gpu.vfs is not None:
-        yield Attribute(device / "sriov_totalvfs", "63")
+        yield Attribute(device / "sriov_totalvfs", str(max(gpu.vfs, USUAL_VFS)))
         yield Attribute(device / "sriov_numvfs", str(gpu.vfs))
     for number, function in enumerate(gpu.virtual_functions):
         yield Link(device / f"virtfn{number}", device_path(function))

@@ -26,6 +26,7 @@ IntelDriver = Literal["i915", "xe", "vfio-pci"]  # a card bound to vfio-pci has 
 DEFAULT_MODEL = "flex-170"
 PCI_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+MOST_TILES = 64  # real ones have up to 4; the generator of fake devices sets no limit
 LAST_CARD = 127  # cards and render nodes share the minor numbers of one major number
 RENDER_MINORS = 128
 LAST_RENDER = 255
@@ -70,7 +71,7 @@ PciId = Annotated[int, BeforeValidator(_from_hexadecimal), Field(strict=True, ge
 PciAddress = Annotated[str, BeforeValidator(_pci_address_text)]
 Name = Annotated[str, AfterValidator(_name_text)]
 Card = Annotated[int, Field(strict=True, ge=0, le=LAST_CARD)]
-VirtualFunctions = Annotated[int, Field(strict=True, ge=0, le=63)]  # how many are enabled
+VirtualFunctions = Annotated[int, Field(strict=True, ge=0, le=LAST_CARD)]  # how many are enabled
 Number = Annotated[int, Field(strict=True, ge=0, le=4095)]
 
 
@@ -123,7 +124,9 @@ class Gpu(BaseModel):
     vf_driver: Name = Field(default_factory=lambda data: data["driver"])  # with vfio-pci they have no cards
     memory_bytes: Annotated[int, Field(strict=True, ge=0, lt=2**63)] | None = None  # None: the driver does not tell
     capabilities: dict[str, str] = Field(default_factory=dict)  # what the driver tells in debugfs
-    tiles: Annotated[int, Field(strict=True, ge=1, le=8)] = Field(default_factory=lambda data: _model(data).tiles)
+    tiles: Annotated[int, Field(strict=True, ge=1, le=MOST_TILES)] = Field(
+        default_factory=lambda data: _model(data).tiles
+    )
     by_path: StrictBool = True
     mei: Annotated[list[Number], Field(max_length=2)] = Field(default_factory=_mei)  # numbers of its /dev/meiN
 
