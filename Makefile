@@ -31,11 +31,13 @@ bench: $(INSTALLED)  ## Measure speed and memory; prints a table.
 	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH)
 
 WIRE ?= shared
+SERVICES = $(shell grep -l '^service ' proto/xpu_wire/*.proto)
 wire: $(INSTALLED)  ## Generate shared/xpu_wire from proto/.
 	@mkdir -p $(WIRE)
-	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(WIRE) --grpc_python_out=$(WIRE) \
-		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:$(WIRE) \
-		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:$(WIRE) proto/xpu_wire/*.proto
+	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(WIRE) \
+		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:$(WIRE) proto/xpu_wire/*.proto
+	@$(BIN)/python -m grpc_tools.protoc -Iproto --grpc_python_out=$(WIRE) \
+		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:$(WIRE) $(SERVICES)
 
 lock: $(INSTALLED)  ## Renew requirements.lock from pyproject.toml.
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header --upgrade -o requirements.lock

@@ -1,0 +1,1 @@
+"""Telemetry: what sidecars measure and plugins read, as values, as bytes, and over ZeroMQ."""

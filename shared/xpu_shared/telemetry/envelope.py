@@ -1,0 +1,96 @@
+"""Messages as bytes: one ZeroMQ frame is a topic, a NUL byte and a protobuf Envelope.
+
+A single frame survives CONFLATE, which keeps one frame of a multipart message, and a subscription to a topic with its
+NUL is no prefix of another topic's.
+"""
+
+import re
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from xpu_shared.telemetry.bounds import text
+from xpu_shared.telemetry.decoding import SnapshotReader
+from xpu_shared.telemetry.encoding import snapshot_message
+from xpu_shared.telemetry.readings import Envelope
+from xpu_wire import telemetry_pb2 as pb
+
+DEVICES: Final = b"devices"  # the topic of device snapshots
+SCHEMA_VERSION = 1
+LARGEST = 4 * 1024 * 1024  # bytes of a frame that a subscriber takes by default; 64 GPUs need less than 64 KiB
+LONGEST_VALIDITY = 24 * 3600.0  # seconds
+BOOT_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+class MalformedMessageError(ValueError):
+    """A frame is not a message that this version can read. `reason` is for counting, the text for people."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+def subscription(topic: bytes) -> bytes:
+    """What a subscriber of a topic subscribes to, and what each frame of the topic begins with."""
+    return topic + b"\0"
+
+
+def encode(envelope: Envelope) -> bytes:
+    """The frame of a message."""
+    message = pb.Envelope(
+        schema_version=SCHEMA_VERSION,
+        source=text(envelope.source),
+        node=text(envelope.node),
+        boot_id=envelope.boot_id,
+        start_sequence=envelope.start_sequence,
+        sequence=envelope.sequence,
+        wall_time_ms=round(envelope.wall_time * 1000),
+        monotonic_ms=round(envelope.monotonic_time * 1000),
+        validity_ms=round(envelope.validity * 1000),
+        devices=snapshot_message(envelope.payload),
+    )
+    return subscription(DEVICES) + message.SerializeToString()
+
+
+def decode(frame: bytes, reader: SnapshotReader, *, largest: int = LARGEST) -> Envelope:
+    """The message of a frame; `reader` counts the values in it that could not be used.
+
+    Raises:
+        MalformedMessageError: the frame as a whole cannot be used.
+    """
+    if len(frame) > largest:
+        raise MalformedMessageError("too large", f"{len(frame)} bytes, at most {largest} are taken")
+    prefix = subscription(DEVICES)
+    if not frame.startswith(prefix):
+        raise MalformedMessageError("topic", f"expected topic {DEVICES.decode()}, found {frame[:32]!r}")
+    message = pb.Envelope()
+    try:
+        message.ParseFromString(frame[len(prefix) :])
+    except DecodeError as error:
+        raise MalformedMessageError("not protobuf", f"not an Envelope: {error}") from None
+    _check(message)
+    return Envelope(
+        source=text(message.source),
+        node=text(message.node),
+        boot_id=message.boot_id,
+        start_sequence=message.start_sequence,
+        sequence=message.sequence,
+        wall_time=message.wall_time_ms / 1000,
+        monotonic_time=message.monotonic_ms / 1000,
+        validity=message.validity_ms / 1000,
+        payload=reader.snapshot(message.devices),
+    )
+
+
+def _check(message: pb.Envelope) -> None:
+    """Raise MalformedMessageError unless everything that says whose message it is, and how old, is there."""
+    if message.schema_version < SCHEMA_VERSION:
+        raise MalformedMessageError("schema", f"schema version {message.schema_version}, expected 1 or later")
+    if not message.HasField("devices"):
+        raise MalformedMessageError("payload", "no device snapshot in it")
+    if not message.source or not BOOT_ID.fullmatch(message.boot_id):
+        raise MalformedMessageError("sender", f"source {message.source[:32]!r}, boot id {message.boot_id[:64]!r}")
+    if not 0 < message.validity_ms <= LONGEST_VALIDITY * 1000:
+        raise MalformedMessageError("validity", f"valid for {message.validity_ms} ms, expected 1 ms to 24 h")
+    if message.sequence < message.start_sequence:
+        raise MalformedMessageError("sequence", f"sequence {message.sequence} before start {message.start_sequence}")
