@@ -68,3 +68,16 @@ async def test_a_bad_flag_is_one_line(tmp_path: Path) -> None:
 
     assert process.returncode == 2
     assert errors.decode().count("\n") == 1
+
+
+async def test_discover_says_what_it_would_offer(tmp_path: Path) -> None:
+    (tmp_path / "serial_plugin.py").write_text(program())
+    plug(tmp_path, "ttyUSB0")
+    roots = [f"--sysfs-root={tmp_path}/sys", f"--dev-root={tmp_path}/dev"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, tmp_path / "serial_plugin.py", "discover", *roots, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+
+    assert process.returncode == 0
+    assert RESOURCE in printed.decode()

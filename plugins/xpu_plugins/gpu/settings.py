@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+from xpu_plugins.gpu.health_settings import HealthSettings, completed_health
 from xpu_shared.policy.sharing import POLICIES
 from xpu_shared.program.options import Boolean, Choice, Integer, Option, Text
-from xpu_shared.program.settings import PATHS, Loaded, PluginSettings
+from xpu_shared.program.settings import PATHS, Loaded
 
 GPUS = "Which GPUs are offered, and how"
-DISCOVER = "For discover"
 MOST_SHARED = 1024  # per card: 64 cards with 1024 ids each still fit the 4 MiB that a kubelet takes
 PCI_ID = re.compile(r"0x[0-9a-f]{4}")
 
@@ -42,7 +42,7 @@ class PciIds(Option[tuple[str, ...]]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GpuSettings(PluginSettings):
+class GpuSettings(HealthSettings):
     prefix: Annotated[str, Text(group=PATHS, help="look in PREFIX/sys and PREFIX/dev; the roots' own flags win")] = ""
     shared_dev_num: Annotated[
         int, Integer(group=GPUS, minimum=1, maximum=MOST_SHARED, help="how many containers may share a GPU")
@@ -78,12 +78,19 @@ class GpuSettings(PluginSettings):
             help="single is one monitoring resource, split one for each of i915 and xe",
         ),
     ] = "single"
-    output: Annotated[str, Choice(group=DISCOVER, values=("table", "json"), help="print a table or json")] = "table"
 
     def __post_init__(self) -> None:
         if self.allow_ids and self.deny_ids:
             allow, deny = ",".join(self.allow_ids), ",".join(self.deny_ids)
             raise ValueError(f"--allow-ids={allow} and --deny-ids={deny}: only one of the two lists can be given")
+        if self.wsl and self.enable_monitoring:
+            raise ValueError("--wsl and --enable-monitoring: there is no monitoring within WSL")
+        self.check_health()
+
+
+def completed(loaded: Loaded[GpuSettings]) -> GpuSettings:
+    """The settings with what follows from those that were given."""
+    return completed_health(below_prefix(loaded), loaded.given)
 
 
 def below_prefix(loaded: Loaded[GpuSettings]) -> GpuSettings:

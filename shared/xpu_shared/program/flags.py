@@ -1,7 +1,8 @@
 """Command lines in the syntax of Go's flag package, which the programs replaced by ours have.
 
 One or two dashes are equal; `-name=value` or `-name value`; a boolean takes a value only with `=`. Words without a
-dash may stand anywhere before `--`; after it everything is a word. Of a flag given twice the last one counts.
+dash may stand anywhere before `--`; after it everything is a word. Of a flag given twice the last one counts, unless
+it is one that may be repeated.
 """
 
 from collections import deque
@@ -23,7 +24,7 @@ class HelpRequested(Exception):  # noqa: N818 - not an error
 @dataclass(slots=True)
 class Parsed:
     values: dict[str, Any] = field(default_factory=dict)  # by flag name
-    texts: dict[str, str] = field(default_factory=dict)  # what was parsed
+    texts: dict[str, str | list[str]] = field(default_factory=dict)  # what was parsed
     words: list[str] = field(default_factory=list)
 
 
@@ -64,10 +65,14 @@ def _flag(argument: str, rest: deque[str], options: Mapping[str, Option[Any]], p
         else:
             raise UsageError(f"flag {dashed(name)} needs a value: expected {option.allowed}")
     try:
-        parsed.values[name] = option.parse(text)
+        value = option.parse(text)
     except ValueError as error:
         raise UsageError(f"flag {dashed(name)}: {error}, found {shown(text)}") from None
-    parsed.texts[name] = text
+    if option.repeatable:
+        parsed.values[name] = tuple(dict.fromkeys((*parsed.values.get(name, ()), *value)))
+        parsed.texts[name] = [*parsed.texts.get(name, ()), text]
+    else:
+        parsed.values[name], parsed.texts[name] = value, text
 
 
 def dashed(name: str) -> str:

@@ -8,7 +8,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -29,6 +29,8 @@ HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]*)|\[(?P<ipv6>[0-9A-Fa-f:.]+)(?P<zone
 @dataclass(frozen=True, kw_only=True)
 class Option(Generic[T]):
     """What all kinds share. A kind overrides `allowed` and `parse`, and `accept` if YAML has it as another type."""
+
+    repeatable: ClassVar[bool] = False  # given again, a flag adds to its values, which are a tuple
 
     help: str
     group: str = "Options"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PATHS = "Where things are"
 WORK = "How the plugin works"
 OBSERVATION = "Logs and metrics"
+DISCOVER = "For discover"
 KLOG = "Accepted for compatibility, without effect"
 
 
@@ -38,7 +39,7 @@ def flag_name(field_name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSettings:
-    """What every plugin can be told. A plugin's own settings inherit from it and add fields."""
+    """What every plugin can be told."""
 
     # Read by pydantic when a YAML file is given; its keys are the flags' names.
     __pydantic_config__: ClassVar[Mapping[str, object]] = {"extra": "forbid", "alias_generator": flag_name}
@@ -90,6 +91,13 @@ class PluginSettings:
         """The kubelet's directories that sockets of ours are put in."""
         legacy, registry = self.kubelet_dir / "device-plugins", self.kubelet_dir / "plugins_registry"
         return {"legacy": (legacy,), "registry": (registry,), "both": (legacy, registry)}[self.registration]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilySettings(PluginSettings):
+    """What every program of one family can be told. A family's own settings inherit from it and add fields."""
+
+    output: Annotated[str, Choice(group=DISCOVER, values=("table", "json"), help="print a table or json")] = "table"
 
 
 # Flags of klog, the log library of the programs that ours replace. Logs of ours go to stderr, whatever they say.
@@ -209,7 +217,7 @@ def _from_flags(settings_type: type[S], values: Mapping[str, Any]) -> S:
         raise UsageError(str(error)) from None
 
 
-def _from_file_and_flags(settings_type: type[S], document: "Document", texts: Mapping[str, str]) -> S:
+def _from_file_and_flags(settings_type: type[S], document: "Document", texts: Mapping[str, str | list[str]]) -> S:
     """Check the file's values and the flags' texts as one: a conflict in the file that a flag resolves is none."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - 9 MiB that only --config pays
 

@@ -1,0 +1,213 @@
+"""What a telemetry reading says of a GPU's health: its conditions, each with what was seen.
+
+The rules are a table in docs/gpu.md. What follows from findings over time is decided in `xpu_shared/health.py`, and
+kept for each GPU in `judges.py`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xpu_shared.health import Evidence, Finding
+from xpu_shared.telemetry.kinds import Group, LinkStatus, MemoryHealth, RasSeverity, TemperatureKind
+from xpu_shared.telemetry.readings import DeviceReading, DeviceState, MemoryModule, PciLink, RasErrorSet
+
+OLDEST = 60.0  # seconds: an older sample says nothing any more
+LOST = 2  # rounds in a row in which the device did not answer
+
+AREAS = {
+    TemperatureKind.GLOBAL: "temperature-global",
+    TemperatureKind.GPU: "temperature-gpu",
+    TemperatureKind.MEMORY: "temperature-memory",
+}
+# A sensor is known by its kind, its tile and its place among those alike.
+Sensor = tuple[TemperatureKind, int | None, int]
+Temperatures = Mapping[Sensor, float]  # °C
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    celsius: Mapping[TemperatureKind, float]
+    hysteresis: float = 5.0  # °C
+    ras_uncorrectable: int = 0  # errors that take a GPU out; 0: none do
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    findings: Mapping[str, Finding]  # by condition
+    warnings: tuple[str, ...]  # not good, but no reason to take a GPU out
+    temperatures: Temperatures  # the newest of each sensor that is there, for the next observation
+
+
+def observe(reading: DeviceReading, limits: Limits, last: Temperatures) -> Observation:
+    """What a reading says.
+
+    Args:
+        last: the temperatures of the last observation. A sensor that does not answer counts with its last value: that
+            it died when it was hot does not make it cool.
+    """
+    temperatures = known_temperatures(reading, last)
+    by_age = (
+        (_age(reading, Group.TEMPERATURE), _hot(reading, temperatures, limits)),
+        (_age(reading, Group.MEMORY), _memory(reading)),
+        (_age(reading, Group.PCI), _bus(reading.pci)),
+        (_age(reading, *reading.groups), _state(reading.state)),
+        (_age(reading, Group.RAS), _ras(reading, limits.ras_uncorrectable)),
+    )
+    findings = {name: _aged(finding, age) for age, found in by_age for name, finding in found.items() if age <= OLDEST}
+    findings |= {name: finding for name, finding in _state(reading.state).items() if finding.evidence is Evidence.BAD}
+    return Observation(findings=findings, warnings=tuple(_warnings(reading)), temperatures=temperatures)
+
+
+def _aged(finding: Finding, age: float) -> Finding:
+    return Finding(evidence=finding.evidence, text=finding.text, age=age)
+
+
+def _age(reading: DeviceReading, *groups: Group) -> float:
+    """Seconds since the newest sample of the groups, infinite when there is none; 0 where no ages are told."""
+    if not reading.groups:
+        return 0.0
+    statuses = [reading.groups[group] for group in groups if group in reading.groups]
+    return min((status.age for status in statuses if status.age is not None), default=math.inf)
+
+
+def known_temperatures(reading: DeviceReading, last: Temperatures) -> Temperatures:
+    """The newest value of each sensor that the reading lists."""
+    found: dict[Sensor, float] = {}
+    counts: dict[tuple[TemperatureKind, int | None], int] = {}
+    for sensor in reading.temperatures:
+        place = counts.get((sensor.kind, sensor.subdevice), 0)
+        counts[sensor.kind, sensor.subdevice] = place + 1
+        key = (sensor.kind, sensor.subdevice, place)
+        value = last.get(key) if sensor.celsius is None else sensor.celsius
+        if value is not None:
+            found[key] = value
+    return found
+
+
+def _hot(reading: DeviceReading, temperatures: Temperatures, limits: Limits) -> dict[str, Finding]:
+    answering = {sensor.kind for sensor in reading.temperatures if sensor.celsius is not None}
+    return {name: _area(kind, temperatures, limits) for kind, name in AREAS.items() if kind in answering}
+
+
+def _area(kind: TemperatureKind, temperatures: Temperatures, limits: Limits) -> Finding:
+    """Of all sensors of a kind the hottest counts."""
+    hottest = max((sensor for sensor in temperatures if sensor[0] is kind), key=temperatures.__getitem__)
+    celsius, limit = temperatures[hottest], limits.celsius[kind]
+    if celsius > limit:
+        return _bad(f"{kind} temperature {celsius:g} > {limit:g}{_tile(hottest[1])}")
+    return _clear(celsius <= limit - limits.hysteresis)
+
+
+def _memory(reading: DeviceReading) -> dict[str, Finding]:
+    status = reading.groups.get(Group.MEMORY)
+    silent = status is not None and status.last_error is not None  # what did not answer looks like UNKNOWN
+    ill = [module for module in reading.memory if module.health in (MemoryHealth.CRITICAL, MemoryHealth.REPLACE)]
+    if not reading.memory or (silent and not ill):
+        return {}
+    return {
+        name: _of_module(next((module for module in ill if module.health is health), None), clear=not ill)
+        for name, health in (("memory-critical", MemoryHealth.CRITICAL), ("memory-replace", MemoryHealth.REPLACE))
+    }
+
+
+def _of_module(module: MemoryModule | None, *, clear: bool) -> Finding:
+    if module is None:
+        return _clear(clear)
+    return _bad(f"a {_name(module)} reports {module.health}{_tile(module.subdevice)}")
+
+
+def _name(module: MemoryModule) -> str:
+    return f"memory module ({module.kind})" if module.kind != "unknown" else "memory module"
+
+
+def _bus(link: PciLink) -> dict[str, Finding]:
+    found = {}
+    if link.speed_issues is not None:
+        text = "the PCI link has speed issues"
+        if link.generation and link.max_generation:
+            text += f": generation {link.generation} of {link.max_generation}, {link.lanes} lanes of {link.max_lanes}"
+        found["bus-speed"] = _bad(text) if link.speed_issues else _clear()
+    if link.status is not LinkStatus.UNKNOWN:
+        unstable = link.status is LinkStatus.STABILITY_ISSUES
+        found["bus-unstable"] = _bad("the PCI link has stability issues") if unstable else _clear()
+    return found
+
+
+def _state(state: DeviceState) -> dict[str, Finding]:
+    found = {}
+    wedged = {"the device is wedged": state.wedged, "the device requires a reset": state.reset_required}
+    repair = {
+        "the device needs repair": state.repair_needed,
+        "the device is in survivability mode": state.survivability_mode,
+    }
+    for name, signs in (("wedged", wedged), ("repair-needed", repair)):
+        seen = [text for text, sign in signs.items() if sign]
+        if seen:
+            found[name] = _bad(" and ".join(seen))
+        elif any(sign is not None for sign in signs.values()):
+            found[name] = _clear()
+    if state.lost_rounds is not None:
+        lost = state.lost_rounds >= LOST
+        text = f"the driver has lost the device, {state.lost_rounds} times in a row"
+        found["device-lost"] = _bad(text) if lost else _clear(state.lost_rounds == 0)
+    return found
+
+
+def _ras(reading: DeviceReading, limit: int) -> dict[str, Finding]:
+    """Counters begin anew with a reset or a reboot, and only then."""
+    errors = uncorrectable_errors(reading)
+    if not limit or errors is None:
+        return {}
+    bad = errors >= limit
+    return {"ras-uncorrectable": _bad(f"{errors} uncorrectable errors, limit {limit}") if bad else _clear()}
+
+
+def uncorrectable_errors(reading: DeviceReading) -> int | None:
+    """Of all tiles and categories; None when none is counted."""
+    sets = [errors for errors in reading.ras if errors.severity is RasSeverity.UNCORRECTABLE]
+    counts = [count for errors in sets for count in _counts(errors)]
+    return sum(counts) if counts else None
+
+
+def _counts(errors: RasErrorSet) -> list[int]:
+    categories = (
+        errors.resets,
+        errors.programming_errors,
+        errors.driver_errors,
+        errors.compute_errors,
+        errors.non_compute_errors,
+        errors.cache_errors,
+        errors.display_errors,
+        errors.memory_errors,
+        errors.scale_errors,
+        errors.l3_fabric_errors,
+    )
+    return [count for count in categories if count is not None]
+
+
+def _warnings(reading: DeviceReading) -> list[str]:
+    texts = [
+        f"a {_name(module)} is degraded{_tile(module.subdevice)}"
+        for module in reading.memory
+        if module.health is MemoryHealth.DEGRADED
+    ]
+    if reading.pci.replay_issues:
+        texts.append("the PCI link replays packets")
+    if reading.pci.retraining_issues:
+        texts.append("the PCI link retrains")
+    if errors := uncorrectable_errors(reading):
+        texts.append(f"{errors} uncorrectable errors since the driver was loaded")
+    return list(dict.fromkeys(texts))
+
+
+def _tile(number: int | None) -> str:
+    return "" if number is None else f" (subdevice {number})"
+
+
+def _bad(text: str) -> Finding:
+    return Finding(evidence=Evidence.BAD, text=text)
+
+
+def _clear(clear: bool = True) -> Finding:
+    return Finding(evidence=Evidence.CLEAR if clear else Evidence.BETWEEN)

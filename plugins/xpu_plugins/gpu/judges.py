@@ -1,0 +1,178 @@
+"""What is known of each GPU: its judgement, until when that counts as known, and what else its source said.
+
+A GPU is known by its PCI address. A source's messages may name any address; only cards that a scan has seen are judged.
+Written on the event loop; facts may be read from any thread.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from xpu_shared.device import Health
+from xpu_shared.health import Evidence, Finding, Judgement, judge
+from xpu_shared.program.logs import Changes, Log
+
+UNKNOWN = "unknown"  # the condition of a GPU that nothing tells of
+SILENCE = "nothing tells of its health"
+NO_ADDRESS = "its health is not known: the card has no PCI address"
+
+log = Log("gpu health")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a workload may want to know and only a source can say."""
+
+    memory_bytes: int | None = None
+    uuid: str = ""  # empty: not known
+    tiles: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What one message of a source says of one GPU."""
+
+    findings: Mapping[str, Finding]  # by condition
+    known_for: float  # seconds from now that the GPU counts as known; 0: the message says nothing of its health
+    exhaustive: bool = False  # conditions that it does not mention are clear
+    warnings: tuple[str, ...] = ()
+    facts: Facts = Facts()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """What is told of a GPU's health."""
+
+    health: Health = Health.HEALTHY
+    conditions: tuple[str, ...] = ()  # those that hold, and `unknown`
+    text: str = ""
+
+
+@dataclass(slots=True)
+class _Gpu:
+    judgement: Judgement = field(default_factory=Judgement)
+    known_until: float = 0.0  # monotonic seconds
+    told: Opinion = field(default_factory=Opinion)
+    warnings: Changes = field(default_factory=Changes)
+
+
+class Judges:
+    def __init__(self, *, dwell: float, patience: float, unknown_is_bad: bool = False) -> None:
+        """Begin without any GPU.
+
+        Args:
+            dwell: seconds, as of `judge`.
+            patience: seconds, as of `judge`.
+            unknown_is_bad: take a GPU out that nothing tells of.
+        """
+        self.facts: Mapping[str, Facts] = {}  # by PCI address
+        self._dwell = dwell
+        self._patience = patience
+        self._unknown_is_bad = unknown_is_bad
+        self._gpus: dict[str, _Gpu] = {}
+        self._newest: dict[str, tuple[Mapping[str, Look], float]] = {}  # message of each source, and when it came
+
+    def expect(self, addresses: Iterable[str], now: float) -> None:
+        """A scan has seen these cards. What was said of them before it counts."""
+        for address in addresses:
+            if address not in self._gpus:
+                self._gpus[address] = _Gpu()
+                for looks, then in self._newest.values():
+                    self._take({address: looks[address]} if address in looks else {}, then)
+        self._expire(now)
+        self._tell(now)
+
+    def take(self, source: str, looks: Mapping[str, Look], now: float) -> bool:
+        """What a message says; True when what is told of a GPU changed."""
+        self._newest[source] = (looks, now)
+        self._take(looks, now)
+        self._expire(now)
+        return self._tell(now)
+
+    def expire(self, now: float) -> bool:
+        """Time has passed; True when what is told of a GPU changed."""
+        self._expire(now)
+        return self._tell(now)
+
+    def next_expiry(self, now: float) -> float | None:
+        """When the next GPU will count as unknown, in monotonic seconds."""
+        return min((gpu.known_until for gpu in self._gpus.values() if gpu.known_until > now), default=None)
+
+    def opinion(self, address: str | None, now: float) -> Opinion:
+        """What is told of a GPU.
+
+        Args:
+            address: None for a card without one.
+        """
+        if address is None:
+            health = Health.UNHEALTHY if self._unknown_is_bad else Health.HEALTHY
+            return Opinion(health=health, conditions=(UNKNOWN,), text=NO_ADDRESS)
+        gpu = self._gpus.get(address) or _Gpu()
+        reasons = gpu.judgement.reasons
+        if gpu.known_until <= now:
+            reasons[UNKNOWN] = SILENCE
+        return Opinion(
+            health=gpu.judgement.health,
+            conditions=tuple(sorted(reasons)),
+            text="; ".join(f"{name}: {text}" for name, text in sorted(reasons.items())),
+        )
+
+    def _take(self, looks: Mapping[str, Look], now: float) -> None:
+        for address, look in looks.items():
+            if (gpu := self._gpus.get(address)) is not None:
+                self._take_one(address, gpu, look, now)
+
+    def _take_one(self, address: str, gpu: _Gpu, look: Look, now: float) -> None:
+        if self._note_facts(address, look.facts):
+            gpu.judgement = Judgement()
+        findings = dict(look.findings)
+        if look.exhaustive:
+            findings = {name: Finding(evidence=Evidence.CLEAR) for name in gpu.judgement.conditions} | findings
+        if look.known_for > 0:
+            gpu.known_until = max(gpu.known_until, now + look.known_for)
+            findings[UNKNOWN] = Finding(evidence=Evidence.CLEAR)
+        else:
+            findings.pop(UNKNOWN, None)
+        gpu.judgement = self._judge(gpu, findings, now)
+        change = gpu.warnings.report(look.warnings)
+        for text in change.new:
+            log.warning("a GPU is not quite well", gpu=address, about=text)
+        for text in change.gone:
+            log.info("no longer", gpu=address, about=text)
+
+    def _note_facts(self, address: str, new: Facts) -> bool:
+        """Keep what is known; True when another GPU is at the address now."""
+        old = self.facts.get(address, Facts())
+        other = bool(new.uuid and old.uuid and new.uuid != old.uuid)
+        kept = Facts() if other else old
+        facts = Facts(
+            memory_bytes=kept.memory_bytes if new.memory_bytes is None else new.memory_bytes,
+            uuid=new.uuid or kept.uuid,
+            tiles=kept.tiles if new.tiles is None else new.tiles,
+        )
+        if facts != old:
+            self.facts = {**self.facts, address: facts}
+        return other
+
+    def _expire(self, now: float) -> None:
+        """Take out what nothing tells of, if that is wished."""
+        if not self._unknown_is_bad:
+            return
+        silence = {UNKNOWN: Finding(evidence=Evidence.BAD, text=SILENCE)}
+        for gpu in self._gpus.values():
+            if gpu.known_until <= now:
+                gpu.judgement = self._judge(gpu, silence, now)
+
+    def _judge(self, gpu: _Gpu, findings: Mapping[str, Finding], now: float) -> Judgement:
+        return judge(gpu.judgement, findings, dwell=self._dwell, patience=self._patience, now=now)
+
+    def _tell(self, now: float) -> bool:
+        """One line in the log for each GPU of which something else is told now; True when there is one."""
+        changed = False
+        for address, gpu in self._gpus.items():
+            told, gpu.told = gpu.told, self.opinion(address, now)
+            if (told.health, told.conditions) == (gpu.told.health, gpu.told.conditions):
+                continue
+            changed = True
+            write: Callable[..., None] = log.warning if gpu.told.conditions else log.info
+            write("health changed", gpu=address, health=gpu.told.health, reason=gpu.told.text or "it is well again")
+        return changed

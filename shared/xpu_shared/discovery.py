@@ -1,0 +1,135 @@
+"""`discover`, a word of every plugin's program: what would be offered, and why other devices would not."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from xpu_shared.acceptance import accept
+from xpu_shared.device import Device, ScanResult
+from xpu_shared.kubelet.messages import list_message
+from xpu_shared.plugin import Plugin
+from xpu_shared.program.settings import FamilySettings
+from xpu_shared.program.table import Column, lines
+
+MOST_FILES = 6  # shown of a device; one for all hardware of a node has many
+
+
+def discover(plugin: Plugin, settings: FamilySettings, *, program: str, unit: str, columns: Sequence[Column]) -> int:
+    """Print it; returns the exit code.
+
+    Args:
+        unit: what one device is, in the singular, e.g. `work queue`.
+        columns: of the table, after those that every family has.
+    """
+    try:
+        found = plugin.scan()
+    except OSError as error:
+        print(f"{program}: no {unit} can be seen: {error}", file=sys.stderr)
+        return 1
+    result = accept(plugin.namespace, found, settings.socket_directories, instance=settings.instance)
+    if settings.output == "json":
+        text = as_json(plugin.namespace, result)
+    else:
+        text = as_table(plugin.namespace, result, unit=unit, columns=columns)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # of `discover | head`; what Python still holds must not fail at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def as_json(namespace: str, result: ScanResult) -> str:
+    """The shape is documented in docs/operations.md; keys are only ever added."""
+    resources = [
+        {
+            "name": f"{namespace}/{device_type}",
+            "listBytes": list_message(devices).ByteSize(),
+            "devices": [_device(device) for device in devices],
+        }
+        for device_type, devices in result.devices.items()
+    ]
+    rejected = [
+        {"subject": problem.subject, "reason": problem.text, "expected": problem.expected}
+        for problem in result.problems
+        if problem.rejected
+    ]
+    problems = [
+        {"subject": problem.subject, "text": problem.text} for problem in result.problems if not problem.rejected
+    ]
+    return json.dumps({"resources": resources, "rejected": rejected, "problems": problems}, indent=2)
+
+
+def _device(device: Device) -> dict[str, object]:
+    always: dict[str, object] = {
+        "id": device.id,
+        "health": str(device.health),
+        "numaNodes": list(device.numa_nodes),
+        "nodes": [
+            {"hostPath": node.host_path, "containerPath": node.container_path, "permissions": node.permissions}
+            for node in device.nodes
+        ],
+        "mounts": [
+            {"hostPath": mount.host_path, "containerPath": mount.container_path, "readOnly": mount.read_only}
+            for mount in device.mounts
+        ],
+        "cdi": device.cdi.qualified_name if device.cdi else None,
+    }
+    sometimes = {"reason": device.reason, "envs": dict(device.envs), "annotations": dict(device.annotations)}
+    return always | {key: value for key, value in sometimes.items() if value}
+
+
+def as_table(namespace: str, result: ScanResult, *, unit: str, columns: Sequence[Column]) -> str:
+    """Tables for people; ids of the same hardware are one line."""
+    offered = [row for device_type in result.devices for row in _rows(namespace, device_type, result, columns)]
+    rejected = [(problem.subject, problem.text) for problem in result.problems if problem.rejected]
+    others = [(problem.subject, problem.text) for problem in result.problems if not problem.rejected]
+    unhealthy = _unhealthy(result)
+    header = ("RESOURCE", "DEVICES", "HEALTH", "NUMA", "FILES IN /dev", *(column.header for column in columns))
+    parts = ["\n".join(lines([header, *offered])) if offered else f"No {unit} is offered."]
+    if unhealthy:
+        parts.append("\n".join(lines([("UNHEALTHY", "REASON"), *unhealthy])))
+    if rejected:
+        parts.append("\n".join(lines([("NOT OFFERED", "REASON"), *rejected])))
+    if others:
+        parts.append("\n".join(lines([("ABOUT", "PROBLEM"), *others])))
+    return "\n\n".join(parts)
+
+
+def _rows(namespace: str, device_type: str, result: ScanResult, columns: Sequence[Column]) -> Iterator[tuple[str, ...]]:
+    for first, last in _alike(result.devices[device_type]):
+        files = [node.container_path.removeprefix("/dev/") for node in first.nodes]
+        more = [f".. {len(files)} files"] if len(files) > MOST_FILES else []
+        yield (
+            f"{namespace}/{device_type}",
+            _ids(first, last),
+            first.health,
+            ",".join(map(str, first.numa_nodes)) or "-",
+            " ".join(files[:MOST_FILES] + more) or "-",
+            *(column.cell(first) or "-" for column in columns),
+        )
+
+
+def _unhealthy(result: ScanResult) -> list[tuple[str, str]]:
+    return [
+        (_ids(first, last), first.reason)
+        for devices in result.devices.values()
+        for first, last in _alike(devices)
+        if first.reason
+    ]
+
+
+def _alike(devices: Sequence[Device]) -> Iterator[tuple[Device, Device]]:
+    """The first and the last of the devices in a row that differ in nothing but their ids."""
+
+    def hardware(device: Device) -> object:
+        return (device.nodes, device.mounts, device.envs, device.numa_nodes, device.cdi, device.health, device.reason)
+
+    for _, group in groupby(devices, key=hardware):
+        first, *others = group
+        yield first, others[-1] if others else first
+
+
+def _ids(first: Device, last: Device) -> str:
+    return first.id if first is last else f"{first.id} .. {last.id}"
