@@ -10,7 +10,6 @@ from xpu_sidecars.level_zero import results, verdicts
 from xpu_sidecars.level_zero.calls import Calls, DeviceLostError, Tally
 from xpu_sidecars.level_zero.groups.component import DeviceHandle
 from xpu_sidecars.level_zero.groups.engines import Engines
-from xpu_sidecars.level_zero.groups.fabric import FabricPorts
 from xpu_sidecars.level_zero.groups.firmware import Firmwares
 from xpu_sidecars.level_zero.groups.frequency import Frequencies
 from xpu_sidecars.level_zero.groups.memory import Memory
@@ -60,8 +59,6 @@ class _Group:
         return GroupStatus(
             age=None if self.sampled_at is None else now - self.sampled_at,
             last_error=ResultError(code=code, text=results.text(code)) if code else None,
-            failed_calls=self.tally.failed_calls,
-            dropped_samples=self.tally.dropped_samples,
         )
 
 
@@ -98,7 +95,6 @@ class SampledDevice:
             _Group(Group.FREQUENCY, "frequencies", Frequencies(devices), interval),
             _Group(Group.ENGINE, "engines", Engines(devices), interval),
             _Group(Group.RAS, "ras", RasErrors(devices), slow),
-            _Group(Group.FABRIC, "fabric", FabricPorts(devices), slow),
             _Group(Group.FIRMWARE, "firmwares", Firmwares(devices), rare),
         )
 
@@ -122,6 +118,10 @@ class SampledDevice:
             soc_ok=verdicts.soc(state, answered=self.calls.answered),
             groups={group.group: group.status(now) for group in self._groups},
         )
+
+    @property
+    def tallies(self) -> dict[Group, Tally]:
+        return {group.group: group.tally for group in self._groups}
 
     def _device_state(self) -> DeviceState:
         """The driver's word, and what the results of this round's calls say."""

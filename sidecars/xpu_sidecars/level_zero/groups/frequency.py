@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from ctypes import byref
 
-from xpu_shared.telemetry.kinds import FrequencyKind, ThrottleReasons
+from xpu_shared.telemetry.kinds import FrequencyKind, ThrottleReason
 from xpu_shared.telemetry.readings import FrequencyDomain
 from xpu_sidecars.level_zero.calls import Calls
 from xpu_sidecars.level_zero.formulas import hertz, share
@@ -16,6 +16,7 @@ from xpu_sidecars.level_zero.structures import (
 )
 
 KINDS = (FrequencyKind.GPU, FrequencyKind.MEMORY, FrequencyKind.MEDIA)
+UNTHROTTLED: frozenset[ThrottleReason] = frozenset()
 RANGE_PERIOD = 60.0  # seconds between looks at the range, which only an administrator changes
 
 
@@ -59,9 +60,13 @@ class _Domain:
             min_hertz=hertz(self._range.min),
             max_hertz=hertz(self._range.max),
             volts=state.currentVoltage if alive and state.currentVoltage >= 0 else None,
-            throttle_reasons=ThrottleReasons(state.throttleReasons) if alive else None,
+            throttle_reasons=_reasons(state.throttleReasons) if alive else None,
             throttled_ratio=ratio,
         )
+
+
+def _reasons(bits: int) -> frozenset[ThrottleReason]:
+    return frozenset(reason for bit, reason in enumerate(ThrottleReason) if bits >> bit & 1) if bits else UNTHROTTLED
 
 
 class Frequencies:
