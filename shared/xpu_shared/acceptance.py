@@ -61,7 +61,7 @@ def accept(namespace: str, result: ScanResult, sockets: Sequence[Path], *, insta
             problems.append(Problem(subject=f"{namespace}/{device_type}", text=violation, rejected=True))
             continue
         devices[device_type] = tuple(_devices(f"{namespace}/{device_type}", result.devices[device_type], problems))
-    return ScanResult(devices=devices, problems=tuple(problems))
+    return replace(result, devices=devices, problems=tuple(problems))
 
 
 def type_violation(namespace: str, device_type: str, sockets: Sequence[Path], *, instance: str = "") -> str | None:

@@ -56,7 +56,9 @@ class Device:
     numa_nodes: tuple[int, ...] = ()  # empty: the platform names no node
     cdi: CdiDevice | None = None
     health: Health = Health.HEALTHY
-    reason: str = ""  # why it is unhealthy, for people
+    reason: str = ""  # why it is unhealthy, or why its health is not known, for people
+    conditions: tuple[str, ...] = ()  # the same in words that do not change, for metrics, e.g. "temperature-memory"
+    hardware: str = ""  # the piece of hardware behind the id, e.g. its PCI address; ids that share it are alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,9 @@ class ScanResult:
 
     devices: Mapping[str, Sequence[Device]]
     problems: tuple[Problem, ...] = ()
+    # Why devices of earlier scans are not among them, by device type and id, as far as there is more to say than that.
+    losses: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    scan_again_in: float | None = None  # seconds after which something may look different without any event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from xpu_shared.acceptance import accept
 from xpu_shared.cdi import CdiDirectory, CdiError
 from xpu_shared.counters import ResourceCounters, ScanCounters
-from xpu_shared.device import CdiDevice, Problem, ScanResult
+from xpu_shared.device import CdiDevice, Device, Problem, ScanResult
 from xpu_shared.inventory import Inventory, Snapshot, merge
 from xpu_shared.kubelet.directory import SocketDirectory
 from xpu_shared.kubelet.messages import LARGEST_LIST, list_message
@@ -17,7 +17,7 @@ from xpu_shared.kubelet.registration import Timings
 from xpu_shared.kubelet.servers import Server, ServerType
 from xpu_shared.kubelet.servicer import Servicer
 from xpu_shared.kubelet.streams import Streams
-from xpu_shared.plugin import OwnsCdiKinds, Plugin
+from xpu_shared.plugin import Causes, JudgesDevices, OwnsCdiKinds, Plugin, RunsBesideScans
 from xpu_shared.program.logs import Changes, Log
 from xpu_shared.program.settings import PluginSettings
 from xpu_shared.scanning import Scanner
@@ -51,6 +51,7 @@ class Family:
         self._cdi = CdiDirectory(settings.cdi_dir, plugin.cdi_kinds if isinstance(plugin, OwnsCdiKinds) else ())
         self._scanner = Scanner(plugin.namespace, self._scan, interval=settings.rescan_interval, counters=self.scans)
         self._problems = Changes()
+        self._found: ScanResult | None = None  # of the last scan, before it was judged
         self._tasks: asyncio.TaskGroup | None = None
         pod_resources.listen(self._holders_changed)
 
@@ -76,6 +77,11 @@ class Family:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            plugin = self.plugin
+            if isinstance(plugin, RunsBesideScans):
+                causes = Causes(scan=self.event, judge=self._judge_again)
+                name = f"work beside scans of {plugin.namespace}"
+                tasks.create_task(supervised(name, lambda: plugin.run_beside_scans(causes)))
             await supervised(f"scans of {self.plugin.namespace}", lambda: self._scanner.run(self._publish))
 
     def _scan(self) -> ScanResult:
@@ -114,27 +120,43 @@ class Family:
             return [Problem(subject=subject, text=str(error))]
         return []
 
+    def _judge_again(self) -> None:
+        """Devices may be in another state than at the last scan."""
+        if self._found is not None:
+            self._publish(self._found)
+
+    def _judged(self, device_type: str, found: Sequence[Device]) -> Sequence[Device]:
+        """The devices with the health they have now."""
+        if not isinstance(self.plugin, JudgesDevices):
+            return found
+        return self.plugin.judge(device_type, found)
+
     def _publish(self, result: ScanResult) -> float | None:
-        """Make a scan's result what the kubelet is told; returns when a tombstone runs out."""
+        """Make a scan's result what the kubelet is told; returns when to scan again at the latest, None: no need."""
+        self._found = result
         problems = list(result.problems)
+        soon = None if result.scan_again_in is None else asyncio.get_running_loop().time() + result.scan_again_in
         retention = self._settings.lost_device_retention
         for device_type in dict.fromkeys((*self.inventory.device_types, *result.devices)):
-            found = result.devices.get(device_type, ())
+            found = self._judged(device_type, result.devices.get(device_type, ()))
             previous = self.inventory.snapshot(device_type)
             now, held = asyncio.get_running_loop().time(), self._held(device_type)
-            snapshot = merge(previous, found, retention=retention, now=now, held=held)
+            losses = result.losses.get(device_type, {})
+            snapshot = merge(previous, found, retention=retention, now=now, held=held, losses=losses)
             problem = self._too_large(device_type, snapshot, previous)
             if problem is not None:
                 problems.append(problem)
                 # The new devices are left out; what happened to the known ones is told all the same.
                 found = [device for device in found if device.id in previous.devices]
-                snapshot = merge(previous, found, retention=retention, now=now, held=held & previous.devices.keys())
+                held &= previous.devices.keys()
+                snapshot = merge(previous, found, retention=retention, now=now, held=held, losses=losses)
             self.inventory.publish(device_type, snapshot)
             self._log_changes(device_type, previous, snapshot)
             if device_type not in self.servers and snapshot.devices:
                 self._serve(device_type)
         self._report(problems)
-        return self.inventory.next_expiry(retention, self._held)
+        times = (soon, self.inventory.next_expiry(retention, self._held))
+        return min((time for time in times if time is not None), default=None)
 
     def _held(self, device_type: str) -> frozenset[str]:
         """The ids of the type that containers hold, as far as the kubelet has told."""

@@ -8,10 +8,12 @@ kubelet reports an id that simply disappears as healthy.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from xpu_shared.device import Device, Health
 
 GONE = "the device is no longer there"
+GONE_CONDITION = "gone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ def merge(
     retention: float,
     now: float,
     held: Collection[str] = (),
+    losses: Mapping[str, str] = MappingProxyType({}),
 ) -> Snapshot:
     """The snapshot after a scan that found these devices.
 
@@ -39,6 +42,7 @@ def merge(
         now: monotonic seconds.
         held: ids that containers hold. They stay listed as long as they are held, also when this process never saw
             the device: it may have gone while no plugin ran.
+        losses: why ids are not found, as far as it is known.
     """
     devices = {device.id: device for device in found}
     gone_since = {}
@@ -46,7 +50,8 @@ def merge(
         since = previous.gone_since.get(id_, now)
         if now - since < retention or id_ in held:
             last_known = previous.devices.get(id_, Device(id=id_))
-            devices[id_] = replace(last_known, health=Health.UNHEALTHY, reason=GONE)
+            reason = losses.get(id_, last_known.reason if id_ in previous.gone_since else GONE)
+            devices[id_] = replace(last_known, health=Health.UNHEALTHY, reason=reason, conditions=(GONE_CONDITION,))
             gone_since[id_] = since
     devices = dict(sorted(devices.items()))
     version = previous.version + (_told(devices) != _told(previous.devices) or previous.version == 0)

@@ -57,6 +57,7 @@ class FrameworkCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield self._build_info()
         yield self._devices()
+        yield self._device_health()
         yield from self._resources()
         yield from self._calls()
         yield from self._scans()
@@ -75,6 +76,20 @@ class FrameworkCollector(Collector):
                 for health in Health:
                     count = sum(device.health is health for device in devices)
                     metric.add_metric((f"{family.plugin.namespace}/{device_type}", health), count)
+        return metric
+
+    def _device_health(self) -> Metric:
+        metric = GaugeMetricFamily(
+            "xpu_device_health",
+            "1: the device is healthy; 0: it is not. One series for each reason, also for `unknown`.",
+            labels=("resource", "device", "reason"),
+        )
+        for family in self._families:
+            for device_type in family.inventory.device_types:
+                resource = f"{family.plugin.namespace}/{device_type}"
+                for device in family.inventory.snapshot(device_type).devices.values():
+                    for reason in device.conditions or ("",):
+                        metric.add_metric((resource, device.id, reason), device.health is Health.HEALTHY)
         return metric
 
     def _resources(self) -> Iterator[Metric]:

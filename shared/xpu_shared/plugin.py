@@ -4,11 +4,12 @@ A plugin is an object with a namespace, the uevent subsystems it cares about and
 optional: a plugin that has the method has the feature, and the kubelet is told so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from xpu_shared.device import Allocation, ScanResult
+from xpu_shared.device import Allocation, Device, ScanResult
 
 
 class Plugin(Protocol):
@@ -29,12 +30,48 @@ class Plugin(Protocol):
 
 
 @runtime_checkable
+class Warns(Protocol):
+    """For plugins whose settings may be other than what was meant."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """One sentence for each; logged once, at the start."""
+
+
+@runtime_checkable
 class WatchesDirectories(Protocol):
     """For directories that change after the kernel's event, such as those udev fills with links."""
 
     @property
     def watched_directories(self) -> Sequence[Path]:
         """Directories whose changes are a reason to scan; they may be absent now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Causes:
+    """How a plugin's own source makes the framework act. Called on the event loop; quick."""
+
+    scan: Callable[[], None]  # there may be other devices
+    judge: Callable[[], None]  # devices may be in another state
+
+
+@runtime_checkable
+class RunsBesideScans(Protocol):
+    """For plugins with a source of their own besides sysfs, such as a sidecar's telemetry."""
+
+    async def run_beside_scans(self, causes: Causes) -> None:
+        """Work on the event loop until cancelled. When it fails it is started again."""
+
+
+@runtime_checkable
+class JudgesDevices(Protocol):
+    """For plugins whose devices change their state without a scan."""
+
+    def judge(self, device_type: str, devices: Sequence[Device]) -> Sequence[Device]:
+        """The devices of a scan with the health that they have now. Quick: it runs on the event loop.
+
+        Called after each scan, and whenever `Causes.judge` was called.
+        """
 
 
 @runtime_checkable

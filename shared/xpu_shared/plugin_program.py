@@ -47,7 +47,7 @@ class PluginProgram(Generic[S]):
             return 0
         except UsageError as error:
             print(f"{self.name}: {error}", file=sys.stderr)
-            return 2
+            return error.exit_code
         settings = self.settings(loaded)
         if loaded.words:
             return self._discover(settings)

@@ -14,7 +14,7 @@ from xpu_shared.kernel.watching import DirectoryWatcher
 from xpu_shared.kubelet import servers as kubelet
 from xpu_shared.kubelet.pod_resources import PodResources
 from xpu_shared.kubelet.registration import Timings
-from xpu_shared.plugin import Plugin, WatchesDirectories
+from xpu_shared.plugin import Plugin, Warns, WatchesDirectories
 from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
 from xpu_shared.program.settings import PluginSettings
@@ -81,8 +81,7 @@ class Runner:
                 for watched in family.plugin.watched_directories:
                     watcher.watch(watched, family.event)
         log.info("starts", program=self._program, plugins=",".join(plugin.namespace for plugin in self._plugins))
-        for text in warnings(settings):
-            log.warning(text)
+        self._warn()
         closers: list[Callable[[], None]] = []
         try:
             self._listen_to_kernel(families, closers)
@@ -102,6 +101,13 @@ class Runner:
         finally:
             for close in reversed(closers):
                 close()
+
+    def _warn(self) -> None:
+        for text in warnings(self._settings):
+            log.warning(text)
+        for plugin in self._plugins:
+            for text in plugin.warnings if isinstance(plugin, Warns) else ():
+                log.warning(text, plugin=plugin.namespace)
 
     def _dispatch(self, families: Sequence[Family]) -> Callable[[str | None], None]:
         def on_event(subsystem: str | None) -> None:

@@ -83,6 +83,9 @@ class HealthSettings(FamilySettings):
         tuple[str, ...],
         Words(group=HEALTH, help="domains and reasons of which a warning by xpumd takes no GPU out"),
     ] = ("throttled", "ecc_enabled")
+    xpumd_max_age: Annotated[
+        float, Duration(group=HEALTH, minimum=1.0, help="how long an answer of xpumd is good for")
+    ] = 120.0
     temp_limit: Annotated[int, temperature("a global sensor, or of the other two too if it is given alone,")] = LIMIT
     gpu_temp_limit: Annotated[int, temperature("a GPU sensor")] = LIMIT
     memory_temp_limit: Annotated[int, temperature("a memory sensor")] = LIMIT

@@ -10,11 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xpu_shared.program.options import Boolean, Option
+from xpu_shared.program.options import Boolean, Option, OutOfRangeError
 
 
 class UsageError(Exception):
     """A command line or settings file that cannot be used: one line with flag or key, value and what is allowed."""
+
+    def __init__(self, text: str, *, exit_code: int = 2) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code  # that the program ends with
+
+
+def exit_code(refused: ValueError | None) -> int:
+    """What a program ends with because of a refused value."""
+    return 1 if isinstance(refused, OutOfRangeError) else 2
 
 
 class HelpRequested(Exception):  # noqa: N818 - not an error
@@ -67,7 +76,8 @@ def _flag(argument: str, rest: deque[str], options: Mapping[str, Option[Any]], p
     try:
         value = option.parse(text)
     except ValueError as error:
-        raise UsageError(f"flag {dashed(name)}: {error}, found {shown(text)}") from None
+        message = f"flag {dashed(name)}: {error}, found {shown(text)}"
+        raise UsageError(message, exit_code=exit_code(error)) from None
     if option.repeatable:
         parsed.values[name] = tuple(dict.fromkeys((*parsed.values.get(name, ()), *value)))
         parsed.texts[name] = [*parsed.texts.get(name, ()), text]

@@ -12,6 +12,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 T = TypeVar("T")
 
+
+class OutOfRangeError(ValueError):
+    """A value that reads well and is not allowed, of an option that ends its program with 1 because of it."""
+
+
 TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))  # as Go's strconv.ParseBool
 FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 # As Go's strconv.ParseInt with base 0: underscores only between digits, or after a prefix, and a leading 0 is octal.
@@ -34,6 +39,7 @@ class Option(Generic[T]):
 
     help: str
     group: str = "Options"
+    out_of_range_exit: int = 2  # 1 where the program that ours replaces ends with 1 for a number or word not allowed
 
     @property
     def allowed(self) -> str:
@@ -70,6 +76,10 @@ class Option(Generic[T]):
 
     def refusal(self) -> ValueError:
         return ValueError(f"expected {self.allowed}")
+
+    def out_of_range(self) -> ValueError:
+        """Of a value that reads well."""
+        return self.refusal() if self.out_of_range_exit == 2 else OutOfRangeError(f"expected {self.allowed}")
 
     def __get_pydantic_core_schema__(self, source: object, handler: object) -> Any:
         """pydantic's hook: a value of this option is whatever `accept` says."""
@@ -126,7 +136,7 @@ class Integer(Option[int]):
 
     def _bounded(self, value: int) -> int:
         if not self.minimum <= value <= self.maximum:
-            raise self.refusal()
+            raise self.out_of_range()
         return value
 
 
@@ -167,7 +177,7 @@ class Choice(Option[str]):
 
     def parse(self, text: str) -> str:
         if text not in self.values:
-            raise self.refusal()
+            raise self.out_of_range()
         return text
 
 

@@ -9,7 +9,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_type_hints
 
-from xpu_shared.program.flags import HelpRequested, UsageError, dashed, parse, shown
+from xpu_shared.program.flags import HelpRequested, UsageError, dashed, exit_code, parse, shown
 from xpu_shared.program.options import (
     Address,
     Boolean,
@@ -229,4 +229,4 @@ def _from_file_and_flags(settings_type: type[S], document: "Document", texts: Ma
         first = error.errors(include_url=False)[0]
         if not first["loc"]:  # of the dataclass itself, which names its options
             raise UsageError(str(first["ctx"]["error"])) from None
-        raise UsageError(describe(error, document)) from None
+        raise UsageError(describe(error, document), exit_code=exit_code(first.get("ctx", {}).get("error"))) from None

@@ -99,3 +99,23 @@ def test_whatever_comes_and_goes_what_is_there_is_healthy_and_nothing_vanishes_u
         for id_ in before.devices.keys() - snapshot.devices.keys():
             assert now - before.gone_since[id_] >= RETENTION
         assert snapshot.version >= before.version
+
+
+def test_why_a_device_vanished_is_told_as_long_as_its_tombstone_stands() -> None:
+    seen = merge(Snapshot(), devices("a", "b"), retention=RETENTION, now=0)
+    gone = merge(seen, [], retention=RETENTION, now=1, losses={"a": "it is disabled"})
+    still = merge(gone, [], retention=RETENTION, now=2)
+    told_more = merge(still, [], retention=RETENTION, now=3, losses={"b": "its driver let go"})
+
+    assert {id_: device.reason for id_, device in still.devices.items()} == {"a": "it is disabled", "b": GONE}
+    assert told_more.devices["b"].reason == "its driver let go"
+    assert told_more.version == gone.version
+
+
+def test_an_earlier_reason_is_not_told_of_a_later_loss() -> None:
+    seen = merge(Snapshot(), devices("a"), retention=RETENTION, now=0)
+    gone = merge(seen, [], retention=RETENTION, now=1, losses={"a": "it is disabled"})
+    back = merge(gone, devices("a"), retention=RETENTION, now=2)
+    gone_again = merge(back, [], retention=RETENTION, now=3)
+
+    assert gone_again.devices["a"].reason == GONE

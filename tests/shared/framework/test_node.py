@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -139,6 +140,34 @@ async def test_a_tombstone_runs_out_by_itself(tmp_path: Path) -> None:
         node.uevent()
         await node.kubelet.wait_for_list(RESOURCE, lambda listed: (listed.allocatable, listed.capacity) == (1, 2))
         await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.capacity == 1)
+
+
+async def test_a_scan_may_ask_for_the_next_one(tmp_path: Path) -> None:
+    class Impatient(DemoPlugin):
+        def scan(self) -> ScanResult:
+            return replace(super().scan(), scan_again_in=0.05)
+
+    plugin = Impatient()
+    async with running(tmp_path, plugin, rescan_interval=86400.0):
+        await plugin.scanned(3)
+
+
+async def test_what_a_plugin_knows_of_a_loss_is_what_an_allocation_is_refused_with(tmp_path: Path) -> None:
+    class Knowing(DemoPlugin):
+        def scan(self) -> ScanResult:
+            return replace(super().scan(), losses={"unit": {"unit1": "it was switched off"}})
+
+    plugin = Knowing()
+    async with running(tmp_path, plugin) as node:
+        await node.kubelet.wait_for_list(RESOURCE, full)
+        plugin.devices = {"unit": [unit("unit0")]}
+        node.uevent()
+        await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.allocatable == 1)
+
+        async with grpc.aio.insecure_channel(f"unix:{tmp_path}/device-plugins/demo.intel.com-unit.sock") as channel:
+            asked = pb.AllocateRequest(container_requests=[pb.ContainerAllocateRequest(devices_ids=["unit1"])])
+            with pytest.raises(grpc.aio.AioRpcError, match="it was switched off"):
+                await DevicePluginStub(channel).Allocate(asked)
 
 
 @pytest.mark.parametrize("version", ["1.31", "1.37"])

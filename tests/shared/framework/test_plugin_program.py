@@ -10,7 +10,7 @@ import pytest
 from framework import DemoPlugin, unit
 from xpu_shared.device import CdiDevice, Health, Mount, Problem, ScanResult
 from xpu_shared.plugin_program import PluginProgram
-from xpu_shared.program.options import Integer
+from xpu_shared.program.options import Choice, Integer
 from xpu_shared.program.settings import FamilySettings, Loaded
 from xpu_shared.program.table import CDI_DEVICE, Column
 
@@ -131,6 +131,29 @@ def test_a_command_line_that_cannot_be_used_is_one_line_and_exit_2(
 ) -> None:
     assert PROGRAM.main(arguments) == 2
     assert capsys.readouterr().err == f"xpu-demo-plugin: {message}\n"
+
+
+def test_an_option_may_end_its_program_with_1_as_the_one_it_replaces_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Strict(FamilySettings):
+        shares: Annotated[int, Integer(minimum=1, maximum=9, out_of_range_exit=1, help="shares")] = 1
+        driver: Annotated[str, Choice(values=("a", "b"), out_of_range_exit=1, help="driver")] = "a"
+
+    program = PluginProgram(name="x", description="x", settings_type=Strict, plugin=lambda _: DemoPlugin(), unit="unit")
+    config = tmp_path / "settings.yaml"
+    config.write_text("shares: 10\n")
+
+    assert program.main(["--shares=0"]) == 1
+    assert program.main(["--driver=c"]) == 1
+    assert program.main([f"--config={config}"]) == 1
+    assert program.main(["--shares=many"]) == 2
+    assert program.main(["--shares"]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0] == "x: flag --shares: expected an integer from 1 to 9, found '0'"
+    assert errors[1] == "x: flag --driver: expected one of a, b, found 'c'"
+    assert len(errors) == 5
 
 
 def test_help_lists_the_word_and_the_flags(capsys: pytest.CaptureFixture[str]) -> None:

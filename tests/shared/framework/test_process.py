@@ -20,6 +20,7 @@ from xpu_shared.runner import run
 class Plugin:
     namespace = "demo.intel.com"
     subsystems = frozenset({"demo"})
+    warnings = ("these settings are odd",)
 
     def scan(self):
         if sys.argv[2] == "hang":
@@ -98,6 +99,14 @@ async def test_without_a_kubelet_it_says_so_once_and_ends_at_a_signal(tmp_path: 
         assert child.stderr is not None
         assert b"cannot register yet" not in await child.stderr.read()
     assert os.listdir(tmp_path) == []
+
+
+async def test_what_a_plugin_warns_of_is_in_the_log(tmp_path: Path) -> None:
+    async with process(tmp_path, "scan") as child:
+        line = await line_with(child, "these settings are odd")
+
+    assert line.startswith("W")
+    assert 'plugin="demo.intel.com"' in line
 
 
 async def test_imports_follow_features(tmp_path: Path) -> None:
