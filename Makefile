@@ -22,7 +22,7 @@ install: $(INSTALLED)  ## Create or update .venv: all programs, all extras, the 
 check: $(INSTALLED)  ## Check format, lint, types, import layers, and that shared/xpu_wire is what proto/ generates.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy plugins/xpu_plugins shared/xpu_shared shared/xpu_simulator tests
+	$(BIN)/mypy plugins/xpu_plugins shared/xpu_shared shared/xpu_simulator sidecars/xpu_sidecars tests
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory wire WIRE=build/wire && diff -r --exclude=__pycache__ --exclude=__init__.py build/wire/xpu_wire shared/xpu_wire
 	@echo "shared/xpu_wire is what proto/ generates"

@@ -1,9 +1,7 @@
 """The metrics page and the health checks of running plugins. Imported only when an address is given."""
 
 import asyncio
-import platform
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Metric
@@ -13,10 +11,9 @@ from prometheus_client.registry import Collector
 from xpu_shared.counters import BOUNDS, Durations, EventCounters, ResourceCounters
 from xpu_shared.device import Health
 from xpu_shared.family import Family
+from xpu_shared.program.every_page import alive, build_info
 from xpu_shared.program.options import ListenAddress
 from xpu_shared.program.web import serve as serve_page
-
-ANSWER_WITHIN = 2.0  # seconds that the event loop has to show it is alive
 
 
 def serve(
@@ -28,15 +25,6 @@ def serve(
     loop = asyncio.get_running_loop()
     page = serve_page(address, registry, healthy=lambda: alive(loop), ready=lambda: readiness(families))
     return page.close
-
-
-def alive(loop: asyncio.AbstractEventLoop) -> tuple[bool, str]:
-    """Whether the event loop still runs what it is given; asked from another thread."""
-    try:
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(ANSWER_WITHIN)
-    except (TimeoutError, RuntimeError):
-        return False, "the event loop does not answer"
-    return True, "ok"
 
 
 def readiness(families: Sequence[Family]) -> tuple[bool, str]:
@@ -55,18 +43,13 @@ class FrameworkCollector(Collector):
         self._program = program
 
     def collect(self) -> Iterator[Metric]:
-        yield self._build_info()
+        yield build_info(self._program)
         yield self._devices()
         yield self._device_health()
         yield from self._resources()
         yield from self._calls()
         yield from self._scans()
         yield from self._kernel_events()
-
-    def _build_info(self) -> Metric:
-        metric = GaugeMetricFamily("xpu_build_info", "The running program.", labels=("program", "version", "python"))
-        metric.add_metric((self._program, version("xpu-device-plugins"), platform.python_version()), 1)
-        return metric
 
     def _devices(self) -> Metric:
         metric = GaugeMetricFamily("xpu_devices", "Devices listed at the kubelet.", labels=("resource", "health"))

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from xpu_shared.plugin import Plugin, Warns, WatchesDirectories
 from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
 from xpu_shared.program.settings import PluginSettings
+from xpu_shared.program.signals import end_at_last
 
 SHUTDOWN = 4.5  # seconds for everything to end, of the 5 that a supervisor is promised
 SOCKET_RETRY = 1.0  # seconds between attempts to bind the uevent socket
@@ -148,13 +148,6 @@ class Runner:
         except OSError as error:
             log.warning("cannot bind the uevent socket, keeps trying", socket=path, reason=error)
             tasks.create_task(keep_trying())
-
-
-def end_at_last(seconds: float) -> None:
-    """End the process after so many seconds, whatever still hangs then: a plugin's clean-up, a library's thread."""
-    last = threading.Timer(seconds, os._exit, (0,))
-    last.daemon = True
-    last.start()
 
 
 def warnings(settings: PluginSettings) -> list[str]:

@@ -3,16 +3,21 @@
 import textwrap
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpu_shared.program.flags import dashed
 from xpu_shared.program.options import Option
-from xpu_shared.program.settings import CONFIG, KLOG_FLAGS, PluginSettings, default_of, flag_name, options_of
+from xpu_shared.program.settings import CONFIG, KLOG_FLAGS, default_of, flag_name, options_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 WIDTH = 100
 
 
-def help_text(settings_type: type[PluginSettings], *, program: str, description: str, words: Mapping[str, str]) -> str:
+def help_text(
+    settings_type: "type[DataclassInstance]", *, program: str, description: str, words: Mapping[str, str]
+) -> str:
     usage = f"Usage: {program} {' '.join(f'[{word}]' for word in words)}{' ' if words else ''}[flags]"
     lines = [usage, "", *textwrap.wrap(description, WIDTH)]
     if words:

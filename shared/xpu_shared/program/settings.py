@@ -24,6 +24,8 @@ from xpu_shared.program.options import (
 )
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from xpu_shared.program.yaml_file import Document
 
 PATHS = "Where things are"
@@ -118,7 +120,7 @@ KLOG_FLAGS: Mapping[str, Option[Any]] = {
 }
 CONFIG = FilePath(group=PATHS, help="a YAML file with settings; its keys are the flags' names, and flags win over it")
 
-S = TypeVar("S", bound=PluginSettings)
+S = TypeVar("S", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ def load(
     return Loaded(settings=settings, given=given, words=tuple(parsed.words))
 
 
-def options_of(settings_type: type[PluginSettings]) -> dict[str, Option[Any]]:
+def options_of(settings_type: "type[DataclassInstance]") -> dict[str, Option[Any]]:
     """The option of each field, by field name, in the order of declaration."""
     hints = get_type_hints(settings_type, include_extras=True)
     options: dict[str, Option[Any]] = {}

@@ -1,7 +1,11 @@
-"""What signals do before a program is at work: while it still imports. Process 1 ignores them by default."""
+"""What signals do: before a program is at work, while it still imports, and after everything else has failed.
+
+Process 1 ignores signals by default.
+"""
 
 import os
 import signal
+import threading
 
 
 def end_on_signals() -> None:
@@ -9,3 +13,10 @@ def end_on_signals() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # Not sys.exit: an exception raised in the middle of an import may be swallowed there. Nothing is open yet.
         signal.signal(number, lambda *_: os._exit(0))
+
+
+def end_at_last(seconds: float) -> None:
+    """End the process after so many seconds, whatever still hangs then: a plugin's clean-up, a library's thread."""
+    last = threading.Timer(seconds, os._exit, (0,))
+    last.daemon = True
+    last.start()

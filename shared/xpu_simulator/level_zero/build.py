@@ -23,7 +23,9 @@ def compiler() -> list[str]:
             return [found]
     if importlib.util.find_spec("ziglang"):
         return [sys.executable, "-m", "ziglang", "cc"]
-    raise ImpossibleError("no C compiler for the simulated Level-Zero library: install gcc or clang, or ziglang with pip")
+    raise ImpossibleError(
+        "no C compiler for the simulated Level-Zero library: install gcc or clang, or ziglang with pip"
+    )
 
 
 def compile_library(directory: Path, *, api: int = 112, command: Sequence[str] | None = None) -> Path:

@@ -1,6 +1,5 @@
 """The file that the simulated library reads: a line for each driver, device and component, as `name=value` words."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
@@ -24,4 +23,4 @@ def write(path: Path, lines: Iterable[str]) -> None:
     """Put the file in place in one step, as the library may read it at any moment."""
     fresh = path.with_name(f".{path.name}")
     fresh.write_text("".join(f"{text}\n" for text in lines))
-    os.replace(fresh, path)
+    fresh.replace(path)

@@ -29,7 +29,9 @@ class End(Enum):
 def environment(mode: Mode) -> dict[str, str]:
     """The child's environment: the driver reads its settings there."""
     # A mask would hide devices. With Sysman's own initialisation the variable of the legacy way does harm.
-    inherited = {key: value for key, value in os.environ.items() if key not in ("ZE_AFFINITY_MASK", "ZES_ENABLE_SYSMAN")}
+    inherited = {
+        key: value for key, value in os.environ.items() if key not in ("ZE_AFFINITY_MASK", "ZES_ENABLE_SYSMAN")
+    }
     if mode is Mode.WSL:  # numbers have to be those that containers count
         return inherited
     legacy = {"ZES_ENABLE_SYSMAN": "1"} if mode is Mode.LEGACY else {}

@@ -72,7 +72,7 @@ def main() -> int:
             list_for_ever(library, arguments.interval, tell)
         else:
             found = devices(library, arguments.mode)
-            Rounds(library, arguments.mode, found, arguments.interval, arguments.hang_after, tell).run()
+            Rounds(library, arguments.mode, found, arguments.interval, hang_after=arguments.hang_after, tell=tell).run()
     except LegacyNeededError:
         return LEGACY_NEEDED
     except (LibraryError, UnavailableError) as error:

@@ -1,4 +1,4 @@
-"""How values are made from what Sysman counts. Counters have 64 bits and may wrap; a sample that cannot be is no value."""
+"""How values are made of what Sysman counts. Counters have 64 bits and may wrap; a sample that cannot be is dropped."""
 
 import math
 from dataclasses import dataclass

@@ -6,8 +6,8 @@ from ctypes import addressof, byref
 from dataclasses import dataclass
 
 from xpu_sidecars.level_zero import results
+from xpu_sidecars.level_zero.device_structures import DeviceExtProperties, DeviceProperties, PciProperties
 from xpu_sidecars.level_zero.library import Library, string
-from xpu_sidecars.level_zero.structures import DeviceExtProperties, DeviceProperties, PciProperties
 
 INTEGRATED, SUBDEVICE = 1, 2  # property flags
 INVALID_ARGUMENT = 0x78000004

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from ctypes import POINTER, c_double, c_uint8, c_uint32, c_void_p
 from typing import Any
 
-from xpu_sidecars.level_zero import structures as s
+from xpu_sidecars.level_zero import component_structures as components
+from xpu_sidecars.level_zero import device_structures as devices
 from xpu_sidecars.level_zero.results import UNSUPPORTED_FEATURE
 
 DEFAULT_LIBRARY = "libze_loader.so.1"  # by its soname: the dynamic linker knows where it is
@@ -29,41 +30,41 @@ PROTOTYPES: Mapping[str, Sequence[Any]] = {
     "zeInit": (c_uint32,),
     "zeDriverGet": (_COUNT, _HANDLES),
     "zeDeviceGet": _ENUMERATE,
-    "zeDeviceGetProperties": (c_void_p, POINTER(s.CoreDeviceProperties)),
-    "zesDeviceGetProperties": (c_void_p, POINTER(s.DeviceProperties)),
-    "zesDeviceGetState": (c_void_p, POINTER(s.DeviceState)),
-    "zesDevicePciGetProperties": (c_void_p, POINTER(s.PciProperties)),
-    "zesDevicePciGetState": (c_void_p, POINTER(s.PciState)),
-    "zesDevicePciGetStats": (c_void_p, POINTER(s.PciStats)),
+    "zeDeviceGetProperties": (c_void_p, POINTER(devices.CoreDeviceProperties)),
+    "zesDeviceGetProperties": (c_void_p, POINTER(devices.DeviceProperties)),
+    "zesDeviceGetState": (c_void_p, POINTER(devices.DeviceState)),
+    "zesDevicePciGetProperties": (c_void_p, POINTER(devices.PciProperties)),
+    "zesDevicePciGetState": (c_void_p, POINTER(devices.PciState)),
+    "zesDevicePciGetStats": (c_void_p, POINTER(devices.PciStats)),
     "zesDeviceEnumMemoryModules": _ENUMERATE,
-    "zesMemoryGetProperties": (c_void_p, POINTER(s.MemoryProperties)),
-    "zesMemoryGetState": (c_void_p, POINTER(s.MemoryState)),
-    "zesMemoryGetBandwidth": (c_void_p, POINTER(s.MemoryBandwidth)),
+    "zesMemoryGetProperties": (c_void_p, POINTER(components.MemoryProperties)),
+    "zesMemoryGetState": (c_void_p, POINTER(components.MemoryState)),
+    "zesMemoryGetBandwidth": (c_void_p, POINTER(components.MemoryBandwidth)),
     "zesDeviceEnumTemperatureSensors": _ENUMERATE,
-    "zesTemperatureGetProperties": (c_void_p, POINTER(s.TemperatureProperties)),
+    "zesTemperatureGetProperties": (c_void_p, POINTER(components.TemperatureProperties)),
     "zesTemperatureGetState": (c_void_p, POINTER(c_double)),
     "zesDeviceEnumPowerDomains": _ENUMERATE,
-    "zesPowerGetProperties": (c_void_p, POINTER(s.PowerProperties)),
-    "zesPowerGetEnergyCounter": (c_void_p, POINTER(s.EnergyCounter)),
-    "zesPowerGetLimitsExt": (c_void_p, _COUNT, POINTER(s.PowerLimitExt)),
+    "zesPowerGetProperties": (c_void_p, POINTER(components.PowerProperties)),
+    "zesPowerGetEnergyCounter": (c_void_p, POINTER(components.EnergyCounter)),
+    "zesPowerGetLimitsExt": (c_void_p, _COUNT, POINTER(components.PowerLimitExt)),
     "zesDeviceEnumFrequencyDomains": _ENUMERATE,
-    "zesFrequencyGetProperties": (c_void_p, POINTER(s.FrequencyProperties)),
-    "zesFrequencyGetState": (c_void_p, POINTER(s.FrequencyState)),
-    "zesFrequencyGetRange": (c_void_p, POINTER(s.FrequencyRange)),
-    "zesFrequencyGetThrottleTime": (c_void_p, POINTER(s.FrequencyThrottleTime)),
+    "zesFrequencyGetProperties": (c_void_p, POINTER(components.FrequencyProperties)),
+    "zesFrequencyGetState": (c_void_p, POINTER(components.FrequencyState)),
+    "zesFrequencyGetRange": (c_void_p, POINTER(components.FrequencyRange)),
+    "zesFrequencyGetThrottleTime": (c_void_p, POINTER(components.FrequencyThrottleTime)),
     "zesDeviceEnumEngineGroups": _ENUMERATE,
-    "zesEngineGetProperties": (c_void_p, POINTER(s.EngineProperties)),
-    "zesEngineGetActivity": (c_void_p, POINTER(s.EngineStats)),
+    "zesEngineGetProperties": (c_void_p, POINTER(components.EngineProperties)),
+    "zesEngineGetActivity": (c_void_p, POINTER(components.EngineStats)),
     "zesDeviceEnumRasErrorSets": _ENUMERATE,
-    "zesRasGetProperties": (c_void_p, POINTER(s.RasProperties)),
-    "zesRasGetState": (c_void_p, c_uint8, POINTER(s.RasState)),
-    "zesRasGetStateExp": (c_void_p, _COUNT, POINTER(s.RasStateExp)),
+    "zesRasGetProperties": (c_void_p, POINTER(components.RasProperties)),
+    "zesRasGetState": (c_void_p, c_uint8, POINTER(components.RasState)),
+    "zesRasGetStateExp": (c_void_p, _COUNT, POINTER(components.RasStateExp)),
     "zesDeviceEnumFirmwares": _ENUMERATE,
-    "zesFirmwareGetProperties": (c_void_p, POINTER(s.FirmwareProperties)),
+    "zesFirmwareGetProperties": (c_void_p, POINTER(components.FirmwareProperties)),
     "zesDeviceEnumFabricPorts": _ENUMERATE,
-    "zesFabricPortGetProperties": (c_void_p, POINTER(s.FabricPortProperties)),
-    "zesFabricPortGetState": (c_void_p, POINTER(s.FabricPortState)),
-    "zesFabricPortGetThroughput": (c_void_p, POINTER(s.FabricPortThroughput)),
+    "zesFabricPortGetProperties": (c_void_p, POINTER(components.FabricPortProperties)),
+    "zesFabricPortGetState": (c_void_p, POINTER(components.FabricPortState)),
+    "zesFabricPortGetThroughput": (c_void_p, POINTER(components.FabricPortThroughput)),
 }
 
 
@@ -82,7 +83,7 @@ class Library:
         try:
             loaded = ctypes.CDLL(name)
         except OSError as error:
-            # The linker's text begins with the name, whatever is wrong: no such file, wrong ELF class, a missing symbol.
+            # The linker's text says what is wrong: no such file, another machine's, a missing symbol.
             raise LibraryError(f"library {name} cannot be loaded: {error}") from None
         self._functions = {symbol: _bound(loaded, symbol, types) for symbol, types in PROTOTYPES.items()}
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from xpu_shared.telemetry.kinds import Mode
 from xpu_shared.telemetry.readings import SourceProblem
 from xpu_sidecars.level_zero import results
+from xpu_sidecars.level_zero.device_structures import CoreDeviceProperties
 from xpu_sidecars.level_zero.library import CORE, SYSMAN, Library, enumerated
-from xpu_sidecars.level_zero.structures import CoreDeviceProperties
 
 GPU_ONLY = 1  # a flag of zeInit
 INTEL = 0x8086

@@ -1,6 +1,6 @@
 """What the child that owns the library tells its parent, as values and as frames on a pipe.
 
-The child is ours, but a driver runs in it that may write anywhere: what it sends is bounded and checked as if from outside.
+The child is ours, but a driver runs in it that may write anywhere: what it sends is bounded and checked.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -27,6 +27,7 @@ class Rounds:
         mode: Mode,
         found: Found,
         interval: float,
+        *,
         hang_after: float,
         tell: Callable[[Report], None],
     ) -> None:
@@ -107,7 +108,7 @@ class Rounds:
         for worker in self._workers.values():
             if trouble := worker.trouble():
                 yield SourceProblem(subject=worker.address, text=trouble)
-            for denied in sorted(tuple(worker.device.calls.denied)):
+            for denied in sorted(worker.device.calls.denied.copy()):
                 yield SourceProblem(subject=worker.address, text=denied)
 
     def _counts(self) -> Iterator[tuple[tuple[str, Group], Count]]:

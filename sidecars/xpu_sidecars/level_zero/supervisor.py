@@ -78,7 +78,8 @@ class Supervisor:
         try:
             child = self.child = Child(self._library, self._mode, self._interval, self._timings.hang_after)
         except OSError as error:  # no more processes or descriptors
-            return await self._fail(f"the collector cannot be started: {error}", began)
+            await self._fail(f"the collector cannot be started: {error}", began)
+            return
         self.starts += 1
         end = await self._listen(child, began)
         if end is not End.EXITED:

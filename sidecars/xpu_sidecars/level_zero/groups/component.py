@@ -19,7 +19,7 @@ class DeviceHandle:
 class Located(Protocol):
     """A structure that says where a component sits."""
 
-    onSubdevice: int  # noqa: N815 - the header's name
+    onSubdevice: int  # noqa: N815 - the name in the header
     subdeviceId: int  # noqa: N815
 
 
@@ -38,9 +38,7 @@ V = TypeVar("V")
 class Components(Generic[C]):
     """The components of one kind of a device."""
 
-    def __init__(
-        self, enumeration: str, devices: Sequence[DeviceHandle], make: Callable[[int, int | None], C]
-    ) -> None:
+    def __init__(self, enumeration: str, devices: Sequence[DeviceHandle], make: Callable[[int, int | None], C]) -> None:
         self._enumeration = enumeration
         self._devices = devices
         self._make = make

@@ -6,9 +6,9 @@ from ctypes import byref
 from xpu_shared.telemetry.kinds import EngineKind
 from xpu_shared.telemetry.readings import EngineGroup
 from xpu_sidecars.level_zero.calls import Calls
+from xpu_sidecars.level_zero.component_structures import EngineProperties, EngineStats
 from xpu_sidecars.level_zero.formulas import share
 from xpu_sidecars.level_zero.groups.component import Components, DeviceHandle, Rate, kind_of, place
-from xpu_sidecars.level_zero.structures import EngineProperties, EngineStats
 
 KINDS = (
     EngineKind.ALL,

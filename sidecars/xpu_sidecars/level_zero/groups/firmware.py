@@ -5,9 +5,9 @@ from ctypes import byref
 
 from xpu_shared.telemetry.readings import Firmware
 from xpu_sidecars.level_zero.calls import Calls
+from xpu_sidecars.level_zero.component_structures import FirmwareProperties
 from xpu_sidecars.level_zero.groups.component import Components, DeviceHandle
 from xpu_sidecars.level_zero.library import string
-from xpu_sidecars.level_zero.structures import FirmwareProperties
 
 
 class _Firmware:

@@ -6,14 +6,14 @@ from ctypes import byref
 from xpu_shared.telemetry.kinds import FrequencyKind, ThrottleReason
 from xpu_shared.telemetry.readings import FrequencyDomain
 from xpu_sidecars.level_zero.calls import Calls
-from xpu_sidecars.level_zero.formulas import hertz, share
-from xpu_sidecars.level_zero.groups.component import Components, DeviceHandle, Rate, kind_of, place
-from xpu_sidecars.level_zero.structures import (
+from xpu_sidecars.level_zero.component_structures import (
     FrequencyProperties,
     FrequencyRange,
     FrequencyState,
     FrequencyThrottleTime,
 )
+from xpu_sidecars.level_zero.formulas import hertz, share
+from xpu_sidecars.level_zero.groups.component import Components, DeviceHandle, Rate, kind_of, place
 
 KINDS = (FrequencyKind.GPU, FrequencyKind.MEMORY, FrequencyKind.MEDIA)
 UNTHROTTLED: frozenset[ThrottleReason] = frozenset()

@@ -6,9 +6,9 @@ from ctypes import byref
 from xpu_shared.telemetry.kinds import MemoryHealth, MemoryKind, MemoryLocation
 from xpu_shared.telemetry.readings import MemoryModule
 from xpu_sidecars.level_zero.calls import Calls
+from xpu_sidecars.level_zero.component_structures import MemoryBandwidth, MemoryProperties, MemoryState
 from xpu_sidecars.level_zero.formulas import per_second
 from xpu_sidecars.level_zero.groups.component import Components, DeviceHandle, Rate, kind_of, place
-from xpu_sidecars.level_zero.structures import MemoryBandwidth, MemoryProperties, MemoryState
 
 KINDS = {
     0: MemoryKind.HBM,

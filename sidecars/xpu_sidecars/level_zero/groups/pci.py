@@ -6,9 +6,9 @@ from ctypes import byref
 from xpu_shared.telemetry.kinds import LinkStatus
 from xpu_shared.telemetry.readings import PciLink
 from xpu_sidecars.level_zero.calls import Calls
+from xpu_sidecars.level_zero.device_structures import PciProperties, PciState, PciStats
 from xpu_sidecars.level_zero.formulas import per_second
 from xpu_sidecars.level_zero.groups.component import DeviceHandle, Rate, kind_of
-from xpu_sidecars.level_zero.structures import PciProperties, PciState, PciStats
 
 STATUSES = (LinkStatus.UNKNOWN, LinkStatus.GOOD, LinkStatus.QUALITY_ISSUES, LinkStatus.STABILITY_ISSUES)
 REPLAYS, SPEED = 1, 2  # quality issues

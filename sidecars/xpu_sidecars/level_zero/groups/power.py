@@ -6,9 +6,14 @@ from ctypes import addressof, byref, c_uint32
 from xpu_shared.telemetry.kinds import PowerKind
 from xpu_shared.telemetry.readings import PowerDomain
 from xpu_sidecars.level_zero.calls import Calls
+from xpu_sidecars.level_zero.component_structures import (
+    EnergyCounter,
+    PowerExtProperties,
+    PowerLimitExt,
+    PowerProperties,
+)
 from xpu_sidecars.level_zero.formulas import watts
 from xpu_sidecars.level_zero.groups.component import Components, DeviceHandle, Rate, kind_of, place
-from xpu_sidecars.level_zero.structures import EnergyCounter, PowerExtProperties, PowerLimitExt, PowerProperties
 
 KINDS = (
     PowerKind.UNKNOWN,

@@ -6,8 +6,8 @@ from ctypes import byref, c_uint32
 from xpu_shared.telemetry.kinds import RasSeverity
 from xpu_shared.telemetry.readings import RasErrorSet
 from xpu_sidecars.level_zero.calls import Calls
+from xpu_sidecars.level_zero.component_structures import RasProperties, RasState, RasStateExp
 from xpu_sidecars.level_zero.groups.component import Components, DeviceHandle, kind_of, place
-from xpu_sidecars.level_zero.structures import RasProperties, RasState, RasStateExp
 
 SEVERITIES = (RasSeverity.CORRECTABLE, RasSeverity.UNCORRECTABLE)
 KEEP = 0  # not to clear what others count

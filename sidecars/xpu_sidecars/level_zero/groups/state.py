@@ -6,8 +6,8 @@ from ctypes import byref
 from xpu_shared.telemetry.kinds import Repair
 from xpu_shared.telemetry.readings import DeviceState
 from xpu_sidecars.level_zero.calls import Calls
+from xpu_sidecars.level_zero.device_structures import DeviceState as Structure
 from xpu_sidecars.level_zero.groups.component import DeviceHandle, kind_of
-from xpu_sidecars.level_zero.structures import DeviceState as Structure
 
 WEDGED, REPAIR = 1, 2  # reset reasons
 REPAIRS = (Repair.UNSUPPORTED, Repair.NOT_PERFORMED, Repair.PERFORMED)

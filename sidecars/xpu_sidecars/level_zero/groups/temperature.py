@@ -6,9 +6,9 @@ from ctypes import byref, c_double
 from xpu_shared.telemetry.kinds import TemperatureKind
 from xpu_shared.telemetry.readings import TemperatureSensor
 from xpu_sidecars.level_zero.calls import Calls
+from xpu_sidecars.level_zero.component_structures import TemperatureProperties
 from xpu_sidecars.level_zero.formulas import celsius
 from xpu_sidecars.level_zero.groups.component import Components, DeviceHandle, kind_of, place
-from xpu_sidecars.level_zero.structures import TemperatureProperties
 
 KINDS = (
     TemperatureKind.GLOBAL,
