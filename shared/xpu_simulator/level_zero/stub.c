@@ -109,6 +109,7 @@ typedef struct {
     double currentVoltage, request, tdp, efficient, actual;
     uint32_t throttleReasons;
 } freq_state_t;
+typedef struct { double min, max; } freq_range_t;
 typedef struct { uint64_t throttleTime, timestamp; } throttle_time_t;
 typedef struct { HEADER; uint32_t type; PLACE; } engine_properties_t;
 typedef struct { uint64_t activeTime, timestamp; } engine_stats_t;
@@ -157,8 +158,7 @@ typedef struct {
     char key[96];
     double counters[COUNTERS];
     uint64_t counted_at[COUNTERS];
-    const char *called[CALLS];
-    unsigned times[CALLS];
+    struct { const char *call; enum { OUTCOMES, VALUES } of; unsigned times; } calls[CALLS];
 } memory_t;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -287,12 +287,12 @@ static memory_t *remember(const object_t *object) {
     return memories[memory_count++] = fresh;
 }
 
-/* How often this call was made for the object before. */
-static unsigned times_called(const object_t *object, const char *call) {
+/* How many of a call's outcomes, or of its values, were used before. */
+static unsigned used(const object_t *object, const char *call, int of) {
     memory_t *memory = remember(object);
     for (int i = 0; i < CALLS; i++) {
-        if (!memory->called[i]) memory->called[i] = call;
-        if (!strcmp(memory->called[i], call)) return memory->times[i]++;
+        if (!memory->calls[i].call) memory->calls[i].call = call, memory->calls[i].of = of;
+        if (!strcmp(memory->calls[i].call, call) && (int)memory->calls[i].of == of) return memory->calls[i].times++;
     }
     return 0;
 }
@@ -407,7 +407,7 @@ static const char *outcome(const char *call, const object_t *object, const objec
     const object_t *places[] = {object, device, library()};
     for (int i = 0; i < 3; i++) {
         const char *value = find(places[i], call);
-        if (value) return nth(value, strchr(value, ',') ? times_called(places[i], call) : 0);
+        if (value) return nth(value, strchr(value, ',') ? used(places[i], call, OUTCOMES) : 0);
     }
     return NULL;
 }
@@ -575,7 +575,7 @@ static result_t enter_sysman(const char *call, handle_t value, kind_t kind, cons
         if (result != SUCCESS) return result;                                          \
         if (!out) return leave(INVALID_NULL_POINTER);                                  \
         if (STYPE && (result = checked(out, STYPE)) != SUCCESS) return leave(result);  \
-        unsigned n = times_called(object, #call);                                      \
+        unsigned n = used(object, #call, VALUES);                                           \
         (void)n;                                                                       \
         __VA_ARGS__                                                                    \
         return leave(SUCCESS);                                                         \
@@ -734,6 +734,10 @@ READS(zesFrequencyGetState, FREQUENCY, freq_state_t, 0x1b, {
     out->actual = number(object, "actual", n, 1000);
     out->throttleReasons = (uint32_t)whole(object, "throttle", n, 0);
 })
+READS(zesFrequencyGetRange, FREQUENCY, freq_range_t, 0, {
+    out->min = number(object, "set_min", 0, number(object, "min", 0, 300));
+    out->max = number(object, "set_max", 0, number(object, "max", 0, 2050));
+})
 READS(zesFrequencyGetThrottleTime, FREQUENCY, throttle_time_t, 0, {
     out->throttleTime = counter(object, 0, "throttle_time", number(object, "throttled", 0, 0) * 1e6, n);
     out->timestamp = timestamp(object, n);
@@ -763,7 +767,7 @@ EXPORT result_t zesRasGetState(handle_t ras, bool8_t clear, ras_state_t *out) {
     if (result != SUCCESS) return result;
     if (clear) return leave(INVALID_ARGUMENT); /* nobody may clear what others count */
     if ((result = checked(out, 0x22)) != SUCCESS) return leave(result);
-    unsigned n = times_called(object, "zesRasGetState");
+    unsigned n = used(object, "zesRasGetState", VALUES);
     for (int i = 0; i < 7; i++) out->category[i] = whole(object, CATEGORIES[i], n, 0);
     return leave(SUCCESS);
 }
@@ -774,7 +778,7 @@ EXPORT result_t zesRasGetStateExp(handle_t ras, uint32_t *count, ras_state_exp_t
     if (result != SUCCESS) return result;
     if (!find(object, "exp")) return leave(UNSUPPORTED_FEATURE);
     if (!count) return leave(INVALID_NULL_POINTER);
-    unsigned n = out ? times_called(object, "zesRasGetStateExp") : 0;
+    unsigned n = out ? used(object, "zesRasGetStateExp", VALUES) : 0;
     for (uint32_t i = 0; out && i < 10 && i < *count; i++) {
         out[i].category = i;
         out[i].errorCounter = whole(object, CATEGORIES[i], n, 0);
