@@ -10,6 +10,7 @@ from xpu_shared.telemetry.kinds import Mode
 from xpu_sidecars.level_zero.child import Child, End
 from xpu_sidecars.level_zero.reports import Report
 
+LAST_WAIT = 0.5  # seconds for the child's end at our own
 MOST_ABANDONED = 2  # children that cannot be killed; with so many no child is replaced for the sake of one device
 
 log = Log("collector")
@@ -70,6 +71,7 @@ class Supervisor:
         finally:
             if self.child:
                 self._kill(self.child)
+                await self.child.ended(LAST_WAIT)
 
     async def _one_child(self) -> None:
         """Start a child, listen to it until its end, and wait as long as that end demands."""

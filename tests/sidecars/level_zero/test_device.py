@@ -55,7 +55,8 @@ def test_temperature_of_the_worked_example(library: Scenario) -> None:
         TemperatureSensor(kind=TemperatureKind.MEMORY, subdevice=0, celsius=70.0),
     )
     hottest = found.highest(TemperatureKind.GPU)
-    assert hottest and (hottest.celsius, hottest.subdevice) == (103.2, 1)
+    assert hottest is not None
+    assert (hottest.celsius, hottest.subdevice) == (103.2, 1)
     assert found.highest(TemperatureKind.GLOBAL) is None
     assert found.groups[Group.TEMPERATURE].last_error is None
 
@@ -234,7 +235,8 @@ def test_what_can_never_work_is_asked_once(library: Scenario, code: str) -> None
     assert device.tallies[Group.TEMPERATURE].failed_calls == 1
     assert device.tallies[Group.ENGINE].failed_calls == 1
     error = found.groups[Group.ENGINE].last_error
-    assert error and error.code == int(code, 16)
+    assert error is not None
+    assert error.code == int(code, 16)
 
 
 def test_a_missing_permission_comes_with_a_hint(library: Scenario) -> None:
