@@ -1,4 +1,4 @@
-"""The kinds of option that name ZeroMQ endpoints: `ipc:///run/xpu/level-zero.sock`, `tcp://10.0.0.7:5556`."""
+"""The kind of option that names ZeroMQ endpoints: `ipc:///run/xpu/level-zero.sock`, `tcp://10.0.0.7:5556`."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,21 +6,6 @@ from typing import ClassVar
 from xpu_shared.program.options import Address, Option
 
 LONGEST_PATH = 107  # bytes, the kernel's sockaddr_un without its final NUL
-ALLOWED = f"ipc:// with an absolute path of at most {LONGEST_PATH} bytes, or tcp:// with host and port"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Endpoint(Option[str]):
-    """One of them."""
-
-    @property
-    def allowed(self) -> str:
-        return ALLOWED
-
-    def parse(self, text: str) -> str:
-        if not is_endpoint(text):
-            raise self.refusal()
-        return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +16,7 @@ class Endpoints(Option[tuple[str, ...]]):
 
     @property
     def allowed(self) -> str:
-        return ALLOWED
+        return f"ipc:// with an absolute path of at most {LONGEST_PATH} bytes, or tcp:// with host and port"
 
     @property
     def placeholder(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from xpu_shared.program.endpoints import LONGEST_PATH, Endpoint
+from xpu_shared.program.endpoints import LONGEST_PATH, Endpoints
 from xpu_shared.program.options import Address, Boolean, Choice, Duration, FilePath, Integer, ListenAddress, Text
 from xpu_shared.program.settings import OBSERVATION, PATHS, flag_name
 from xpu_sidecars.level_zero.library import DEFAULT_LIBRARY
@@ -29,8 +29,19 @@ class SidecarSettings:
         False
     )
     publish: Annotated[
-        str, Endpoint(group=PUBLISHING, help=f"where plugins find it; by default {SOCKET_NAME} beside -socket")
-    ] = ""
+        tuple[str, ...],
+        Endpoints(
+            group=PUBLISHING,
+            help=f"where plugins find it; may be given several times; by default {SOCKET_NAME} beside --socket",
+        ),
+    ] = ()
+    publish_secret_key: Annotated[
+        Path | None, FilePath(group=PUBLISHING, help="the file with this sidecar's secret key, for endpoints of tcp://")
+    ] = None
+    publish_allowed_keys: Annotated[
+        Path | None,
+        FilePath(group=PUBLISHING, help="the file with the public keys that may subscribe, one a line, for tcp://"),
+    ] = None
     socket: Annotated[
         Path,
         FilePath(group=PUBLISHING, help="its directory is where we publish by default; no gRPC server is put there"),
@@ -45,7 +56,10 @@ class SidecarSettings:
     def __post_init__(self) -> None:
         if not self.publish and len(str(self.socket.with_name(SOCKET_NAME)).encode()) > LONGEST_PATH:
             raise ValueError(f"--socket={self.socket}: expected a path whose directory has room for {SOCKET_NAME}")
+        open_to_all = [endpoint for endpoint in self.publish if endpoint.startswith("tcp://")]
+        if open_to_all and not (self.publish_secret_key and self.publish_allowed_keys):
+            raise ValueError(f"--publish={open_to_all[0]}: needs --publish-secret-key and --publish-allowed-keys")
 
     @property
-    def endpoint(self) -> str:
-        return self.publish or f"ipc://{self.socket.absolute().with_name(SOCKET_NAME)}"
+    def endpoints(self) -> tuple[str, ...]:
+        return self.publish or (f"ipc://{self.socket.absolute().with_name(SOCKET_NAME)}",)
