@@ -16,10 +16,10 @@ from xpu_simulator import fakedev
 from xpu_simulator.commands import Commands, add_commands
 from xpu_simulator.descriptions import node_examples, read_generator, read_node, read_scenario, scenario_examples
 from xpu_simulator.errors import ImpossibleError, UsageError
+from xpu_simulator.fields import NAME
 from xpu_simulator.kubelet.topology import Policy
 from xpu_simulator.lines import Lines, wants_colour
 from xpu_simulator.live import LiveView
-from xpu_simulator.node import NAME
 from xpu_simulator.remote import running
 from xpu_simulator.run import Simulation, run
 from xpu_simulator.workspace import Workspace

@@ -40,7 +40,7 @@ class Actions:
         Raises:
             ImpossibleError, AdmissionError
         """
-        if action.gpu:
+        if action.device:
             return self._change_hardware(action)
         if action.kubelet:
             return await self._change_kubelet(action.kubelet)
@@ -92,16 +92,16 @@ class Actions:
         return text
 
     def _change_hardware(self, action: Action) -> str:
-        if action.add_gpu:
-            self._node.add(action.add_gpu)
-            return self._hardware_changed("add", f"{action.add_gpu} is plugged in")
-        if action.remove_gpu:
-            self._node.remove(action.remove_gpu)
-            return self._hardware_changed("remove", f"{action.remove_gpu} is pulled out")
-        assert action.rebind_gpu
-        gpu, driver = action.rebind_gpu.gpu, action.rebind_gpu.driver
-        self._node.rebind(gpu, driver)
-        return self._hardware_changed("rebind", f"{gpu} has driver {driver} now")
+        if action.add:
+            self._node.add(action.add)
+            return self._hardware_changed("add", f"{action.add} is plugged in")
+        if action.remove:
+            self._node.remove(action.remove)
+            return self._hardware_changed("remove", f"{action.remove} is pulled out")
+        assert action.rebind
+        device, driver = action.rebind.device, action.rebind.driver
+        self._node.rebind(device, driver)
+        return self._hardware_changed("rebind", f"{device} has driver {driver} now")
 
     def _hardware_changed(self, kind: str, text: str) -> str:
         deaf = [path.name for path in self._node.deaf]

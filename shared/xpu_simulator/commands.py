@@ -15,19 +15,18 @@ from xpu_simulator.scenario import Action
 from xpu_simulator.status import Status
 
 Commands = Any  # argparse keeps the type of what add_subparsers gives to itself
-DRIVERS = ("i915", "xe", "vfio-pci")
 UNBOUNDED = 1000  # columns or rows, where there is no terminal
 
 
 def add_commands(commands: Commands) -> None:
     """Declare them; each leaves the function that carries it out in `call`."""
-    for name, help_text in (("add", "plug a GPU in"), ("remove", "pull a GPU out")):
-        parser = _command(commands, name, _change_gpu, help_text)
-        parser.add_argument("gpu", metavar="GPU", help="its name in the node's description, such as gpu2")
-        parser.set_defaults(key=f"{name}_gpu")
-    rebind = _command(commands, "rebind", _rebind, "take a GPU from its driver and give it to another")
-    rebind.add_argument("gpu", metavar="GPU", help="its name in the node's description, such as gpu2")
-    rebind.add_argument("--driver", choices=DRIVERS, help="by default it gets the one it has")
+    for name, help_text in (("add", "plug a device in"), ("remove", "pull a device out")):
+        parser = _command(commands, name, _add_or_remove, help_text)
+        parser.add_argument("device", metavar="DEVICE", help="its name in the node's description, such as gpu2")
+        parser.set_defaults(key=name)
+    rebind = _command(commands, "rebind", _rebind, "take a device from its driver and give it to another")
+    rebind.add_argument("device", metavar="DEVICE", help="its name in the node's description, such as gpu2")
+    rebind.add_argument("--driver", metavar="DRIVER", help="by default it gets the one it has")
     kubelet = _command(commands, "kubelet", _kubelet, "restart, stop or start the kubelet")
     kubelet.add_argument("what", choices=("restart", "stop", "start"))
     _command(commands, "reboot", _reboot, "reboot the node: plugins and kubelet start anew, pods get what they had")
@@ -39,9 +38,9 @@ def add_commands(commands: Commands) -> None:
 
 
 def _add_pod_commands(commands: Commands) -> None:
-    run = _command(commands, "run", _run_pod, "run a pod that asks for GPUs")
+    run = _command(commands, "run", _run_pod, "run a pod that asks for devices")
     run.add_argument("pod", metavar="NAME")
-    run.add_argument("--gpus", metavar="NUMBER", type=_count, default=1, help="how many, 1 by default")
+    run.add_argument("--devices", "--gpus", metavar="NUMBER", type=_count, default=1, help="how many, 1 by default")
     run.add_argument("--resource", metavar="RESOURCE", help="by default the only one there is")
     delete = _command(commands, "delete", _delete_pod, "delete a pod; its devices are free")
     delete.add_argument("pod", metavar="NAME")
@@ -62,18 +61,18 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _change_gpu(options: argparse.Namespace) -> int:
-    return _do(options, {options.key: options.gpu})
+def _add_or_remove(options: argparse.Namespace) -> int:
+    return _do(options, {options.key: options.device})
 
 
 def _rebind(options: argparse.Namespace) -> int:
-    driver = options.driver or _driver(_ask_status(options), options.gpu)
-    return _do(options, {"rebind_gpu": {"gpu": options.gpu, "driver": driver}})
+    driver = options.driver or _driver(_ask_status(options), options.device)
+    return _do(options, {"rebind": {"device": options.device, "driver": driver}})
 
 
-def _driver(status: Status, gpu: str) -> str:
-    drivers = {gpu.name: gpu.driver for gpu in status.gpus}
-    return drivers.get(gpu) or DRIVERS[0]  # the simulator says what is wrong with one that is not there
+def _driver(status: Status, name: str) -> str:
+    drivers = {device.name: device.driver for devices in status.hardware.values() for device in devices}
+    return drivers.get(name) or "none"  # the simulator says what is wrong with one that is not there
 
 
 def _kubelet(options: argparse.Namespace) -> int:
@@ -86,7 +85,7 @@ def _reboot(options: argparse.Namespace) -> int:
 
 def _run_pod(options: argparse.Namespace) -> int:
     resource = options.resource or _only_resource(_ask_status(options))
-    return _do(options, {"run_pod": {"name": options.pod, "resources": {resource: options.gpus}}})
+    return _do(options, {"run_pod": {"name": options.pod, "resources": {resource: options.devices}}})
 
 
 def _only_resource(status: Status) -> str:
@@ -114,7 +113,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def print_status(status: Status, console: Console) -> None:
     devices = panels.devices(status, width=console.width if console.is_terminal else 0, height=sys.maxsize)
-    console.print(Group(panels.headline(status), panels.gpus(status), "", panels.resources(status), "", devices))
+    console.print(Group(panels.headline(status), *panels.hardware(status), "", panels.resources(status), "", devices))
 
 
 def _do(options: argparse.Namespace, action: dict[str, Any]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from xpu_simulator.actions import Actions
-from xpu_simulator.errors import ImpossibleError, UnknownGpuError, UsageError
+from xpu_simulator.errors import ImpossibleError, UnknownDeviceError, UsageError
 from xpu_simulator.kubelet.pods import AdmissionError
 from xpu_simulator.messages import LONGEST_REQUEST, SUFFIX, Answer, Request, reason
 from xpu_simulator.report import Report
@@ -39,7 +39,7 @@ class Control:
         self._report.step_begins()
         try:
             return Answer(text=await self._actions.act(request.action))
-        except UnknownGpuError as error:
+        except UnknownDeviceError as error:
             return Answer(text=str(error), exit_code=2)
         except (ImpossibleError, OSError) as error:  # such as no room for a card's files
             return Answer(text=str(error), exit_code=1)

@@ -11,7 +11,8 @@ from xpu_shared.program.yaml_file import Document, YamlError
 from xpu_simulator.errors import UsageError
 from xpu_simulator.generator import Generator, canonical
 from xpu_simulator.node import Node
-from xpu_simulator.scenario import Scenario
+from xpu_simulator.scenario import Scenario, Step
+from xpu_simulator.simulated_node import driver_refused
 
 NODES = Path(__file__).with_name("examples") / "nodes"
 SCENARIOS = NODES.with_name("scenarios")
@@ -49,12 +50,23 @@ def read_scenario(name: str, node: Node) -> Scenario:
     """Read a scenario for `node` from a file, or the example of that name."""
     document = _read(name, SCENARIOS)
     scenario = _validate(document, Scenario)
-    names = [gpu.name for gpu in node.gpus]
     for number, step in enumerate(scenario.steps):
-        if step.gpu and step.gpu not in names:
-            place = document.place(("steps", number))
-            raise UsageError(f"{place}: no GPU {step.gpu!r} in the node; it has {', '.join(names) or 'none'}")
+        if reason := _impossible(step, node):
+            raise UsageError(f"{document.place(('steps', number))}: {reason}")
     return scenario
+
+
+def _impossible(step: Step, node: Node) -> str:
+    """Why a step can never be done to this node, empty if it can."""
+    if step.device is None:
+        return ""
+    try:
+        device = node.device(step.device)
+    except KeyError as error:
+        return str(error.args[0])
+    if step.rebind and step.rebind.driver not in device.drivers:
+        return driver_refused(device, step.rebind.driver)
+    return ""
 
 
 def _names(examples: Path) -> list[str]:

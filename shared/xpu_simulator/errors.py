@@ -2,11 +2,11 @@
 
 
 class ImpossibleError(Exception):
-    """What was asked for cannot happen to this node now: a card removed twice, a kubelet stopped twice."""
+    """What was asked for cannot happen to this node now: a device removed twice, a kubelet stopped twice."""
 
 
-class UnknownGpuError(ImpossibleError):
-    """The node has no card of that name."""
+class UnknownDeviceError(ImpossibleError):
+    """The node has no device of that name, or the device no driver of that name."""
 
 
 class UsageError(Exception):

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_pascal
 
-from xpu_simulator.node import Node, PciId
+from xpu_simulator.fields import PciId
+from xpu_simulator.node import Node
 
 MIB = 1024 * 1024
 DG1 = 0x4905  # every generated card says that it is one

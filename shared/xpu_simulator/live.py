@@ -112,12 +112,12 @@ class LiveView:
         width, height = self._console.size
         head: list[RenderableType] = [
             panels.headline(status),
-            panels.gpus(status),
+            *panels.hardware(status),
             Text(),
             panels.resources(status),
             Text(),
         ]
-        used = 5 + len(status.resources)
+        used = 4 + len(status.hardware) + len(status.resources)
         devices = panels.devices(status, width=width, height=max((height - used) // 2, 2))
         used += 1 + devices.row_count + (devices.caption is not None)
         room = max(height - used - 3, 0)

@@ -8,7 +8,7 @@ from rich.text import Text
 from xpu_simulator.kubelet.resources import HEALTHY
 from xpu_simulator.page import printable
 from xpu_simulator.report import ids_text
-from xpu_simulator.status import DeviceStatus, Status
+from xpu_simulator.status import DeviceStatus, HardwareStatus, Status
 
 HEADER = ("DEVICE", "HEALTH", "NUMA", "POD")
 GAP = 3  # between columns
@@ -24,11 +24,15 @@ def headline(status: Status) -> Text:
     return _one_line(text)
 
 
-def gpus(status: Status) -> Text:
-    """The node's cards by driver, whatever plugins make of them."""
+def hardware(status: Status) -> Sequence[Text]:
+    """The node's devices, a line for each family, by driver, whatever plugins make of them."""
+    return [_family(title, devices) for title, devices in status.hardware.items()]
+
+
+def _family(title: str, devices: Sequence[HardwareStatus]) -> Text:
     by_driver: dict[str | None, list[str]] = {}
-    for gpu in status.gpus:
-        by_driver.setdefault(gpu.driver, []).append(gpu.name)
+    for device in devices:
+        by_driver.setdefault(device.driver, []).append(device.name)
     groups = [
         part
         for driver, names in by_driver.items()
@@ -38,7 +42,7 @@ def gpus(status: Status) -> Text:
             (f" {ids_text(names)}", ""),
         )
     ]
-    return _one_line(Text.assemble(("GPUs", "bold"), *groups))
+    return _one_line(Text.assemble((title, "bold"), *groups))
 
 
 def resources(status: Status) -> Table:

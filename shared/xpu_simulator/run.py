@@ -52,7 +52,7 @@ async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
     actions = Actions(node, kubelet, plugins, report, lost_at_reboot=[root / "cdi"])
     scenario = simulation.scenario
     playing = Player(actions, kubelet, report).play(scenario) if scenario else _forever()
-    report.event("node", f"{len(node.gpus)} GPUs and kubelet {simulation.kubelet_version} in {root}")
+    report.event("node", f"{_hardware_text(node)} and kubelet {simulation.kubelet_version} in {root}")
     kubelet.events.subscribe(report.kubelet_event)
     async with (
         listening(socket_path(root, simulation.name), Control(actions, report, status).answer),
@@ -92,6 +92,10 @@ def _paths(root: Path, plugin: int) -> Mapping[str, Path]:
         "cdi_dir": root / "cdi",
         "uevent_socket": root / f"uevents-{plugin}",
     }
+
+
+def _hardware_text(node: SimulatedNode) -> str:
+    return ", ".join(f"{len(devices)} {title}" for title, devices in node.devices.items()) or "no devices"
 
 
 def _mentions(command: Sequence[str], path: Path) -> bool:

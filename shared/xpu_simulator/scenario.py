@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from xpu_simulator.fields import Name
 from xpu_simulator.kubelet.names import invalid_because
-from xpu_simulator.node import IntelDriver, Name
 
 Seconds = Annotated[float, Field(strict=True, ge=0, le=3600)]
 Count = Annotated[int, Field(strict=True, ge=0)]
@@ -51,20 +51,20 @@ class RunPod(Part):
     rejected: bool = False  # the pod is expected not to be admitted
 
 
-class RebindGpu(Part):
-    gpu: Name
-    driver: IntelDriver
+class Rebind(Part):
+    device: Name = Field(validation_alias=AliasChoices("device", "gpu"))
+    driver: Name
 
 
-ACTIONS = ("add_gpu", "remove_gpu", "rebind_gpu", "kubelet", "run_pod", "delete_pod", "reboot")
+ACTIONS = ("add", "remove", "rebind", "kubelet", "run_pod", "delete_pod", "reboot")
 
 
 class Action(Part):
-    """One thing that is done to a node."""
+    """One thing that is done to a node. Devices have names in its description; a GPU is one of them."""
 
-    add_gpu: Name | None = None
-    remove_gpu: Name | None = None
-    rebind_gpu: RebindGpu | None = None
+    add: Name | None = Field(default=None, validation_alias=AliasChoices("add", "add_gpu"))
+    remove: Name | None = Field(default=None, validation_alias=AliasChoices("remove", "remove_gpu"))
+    rebind: Rebind | None = Field(default=None, validation_alias=AliasChoices("rebind", "rebind_gpu"))
     kubelet: Literal["restart", "stop", "start"] | None = None
     run_pod: RunPod | None = None
     delete_pod: Name | None = None
@@ -82,9 +82,9 @@ class Action(Part):
         return [action for action in ACTIONS if getattr(self, action) is not None]
 
     @property
-    def gpu(self) -> str | None:
-        """The card it is about."""
-        return self.add_gpu or self.remove_gpu or (self.rebind_gpu.gpu if self.rebind_gpu else None)
+    def device(self) -> str | None:
+        """The name of the device it is about."""
+        return self.add or self.remove or (self.rebind.device if self.rebind else None)
 
 
 class Step(Action):

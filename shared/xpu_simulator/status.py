@@ -7,8 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
+from xpu_simulator.device import SimulatedDevice
+from xpu_simulator.families.gpu.device import Gpu
 from xpu_simulator.kubelet.events import Event, KubeletStarted, KubeletStopped
 from xpu_simulator.kubelet.pods import Pod
 from xpu_simulator.kubelet.resources import ListedDevice, Resource
@@ -20,7 +22,7 @@ class Values(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class GpuStatus(Values):
+class HardwareStatus(Values):
     name: str
     driver: str | None  # None: it is pulled out
 
@@ -55,9 +57,14 @@ class Status(Values):
     name: str
     directory: Path
     kubelet: KubeletStatus
-    gpus: Sequence[GpuStatus]
+    hardware: Mapping[str, Sequence[HardwareStatus]]  # by the title of its family
     resources: Sequence[ResourceStatus]
     pods: Sequence[PodStatus]
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic wants it so
+    @property
+    def gpus(self) -> Sequence[HardwareStatus]:
+        return self.hardware.get(Gpu.title, ())
 
 
 class Observer:
@@ -77,7 +84,7 @@ class Observer:
             name=self._name,
             directory=self._node.tree.root,
             kubelet=KubeletStatus(version=self._version, running=self._running),
-            gpus=[GpuStatus(name=name, driver=gpu.driver if gpu else None) for name, gpu in self._node.gpus.items()],
+            hardware={title: _hardware(devices) for title, devices in self._node.devices.items()},
             resources=[_resource(kubelet.resources[name], kubelet.pods) for name in sorted(kubelet.resources)],
             pods=[_pod(pod) for pod in kubelet.pods.values()],
         )
@@ -85,6 +92,10 @@ class Observer:
     def _see(self, event: Event) -> None:
         if isinstance(event, KubeletStarted | KubeletStopped):
             self._running = isinstance(event, KubeletStarted)
+
+
+def _hardware(devices: Mapping[str, SimulatedDevice | None]) -> Sequence[HardwareStatus]:
+    return [HardwareStatus(name=name, driver=device.driver if device else None) for name, device in devices.items()]
 
 
 def _pod(pod: Pod) -> PodStatus:

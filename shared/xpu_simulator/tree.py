@@ -1,7 +1,7 @@
 """A sysfs and a /dev that programs can be pointed at: `root/sys` and `root/dev`.
 
 It writes entries, in the order in which kernel and udev do, and takes them away again; what a device consists of is
-said by its family's module, such as `gpu.py`. Nothing is written outside the root.
+said by its family's package in `families/`. Nothing is written outside the root.
 """
 
 import os
@@ -9,11 +9,13 @@ import shutil
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
-from xpu_simulator import gpu as gpus
+from xpu_simulator.device import SimulatedDevice
 from xpu_simulator.entries import Attribute, CharacterDevice, Directory, Entry, Link
-from xpu_simulator.node import Gpu
+from xpu_simulator.families.gpu.device import Gpu
 
+Device = TypeVar("Device", bound=SimulatedDevice)
 NULL_DEVICE = os.makedev(1, 3)  # opening it does no harm, and a container's device rules allow it
 
 
@@ -33,41 +35,50 @@ class SimulatedTree:
             (root / directory).mkdir(parents=True, exist_ok=True)
         self.device_nodes = can_make_devices(self.dev) if device_nodes is None else device_nodes
 
-    def add_gpu(self, gpu: Gpu, *, by_path: bool = True) -> None:
-        """A card appears. Without `by_path` it is as the kernel leaves it, before udev has seen it."""
-        self.write(gpus.pci_function(gpu, cpus_per_numa_node=self.cpus_per_numa_node))
-        for function in (gpu, *gpu.virtual_functions):
-            self.bind_gpu(function, by_path=by_path)
+    def add(self, device: SimulatedDevice, *, udev: bool = True) -> None:
+        """A device appears. Without `udev` it is as the kernel leaves it, before udev has seen it."""
+        self.write(device.on_bus(cpus_per_numa_node=self.cpus_per_numa_node))
+        for part in device.parts:
+            self.bind(part, udev=udev)
 
-    def remove_gpu(self, gpu: Gpu) -> None:
-        """A card disappears, its virtual functions first."""
-        for function in (*reversed(gpu.virtual_functions), gpu):
-            self.unbind_gpu(function)
-        self.erase(gpus.pci_function(gpu, cpus_per_numa_node=self.cpus_per_numa_node))
+    def remove(self, device: SimulatedDevice) -> None:
+        """A device disappears, its last part first."""
+        for part in reversed(device.parts):
+            self.unbind(part)
+        self.erase(device.on_bus(cpus_per_numa_node=self.cpus_per_numa_node))
 
-    def bind_gpu(self, gpu: Gpu, *, by_path: bool = True) -> None:
-        """The driver of a card that is on the bus takes it."""
-        self.write(gpus.bound(gpu))
-        self.write(gpus.device_nodes(gpu))
-        if by_path:
-            self.add_by_path_links(gpu)
+    def bind(self, device: SimulatedDevice, *, udev: bool = True) -> None:
+        """The driver of a device that is on its bus takes it."""
+        self.write(device.driven())
+        if udev:
+            self.write(device.udev_links())
 
-    def unbind_gpu(self, gpu: Gpu) -> None:
-        """The driver of a card gives it up: the card, its files and links go, the PCI function stays."""
-        self.erase(gpus.device_nodes(gpu))
-        self.erase(gpus.bound(gpu))
-        self.erase(gpus.by_path_links(gpu))
+    def unbind(self, device: SimulatedDevice) -> None:
+        """The driver of a device gives it up: all that it has added goes, and udev's links."""
+        self.erase(device.driven())
+        self.erase(device.udev_links())
 
-    def rebind(self, gpu: Gpu, driver: str) -> Gpu:
-        """Give a card to another driver; the answer is the card as it is now."""
-        self.unbind_gpu(gpu)
-        rebound = gpu.model_copy(update={"driver": driver})
-        self.bind_gpu(rebound)
+    def rebind(self, device: Device, driver: str) -> Device:
+        """Give a device to another driver; the answer is the device as it is now."""
+        self.unbind(device)
+        rebound = device.rebound(driver)
+        self.bind(rebound)
         return rebound
 
+    def add_udev_links(self, device: SimulatedDevice) -> None:
+        """What udev does after the kernel's events."""
+        for part in device.parts:
+            self.write(part.udev_links())
+
+    def add_gpu(self, gpu: Gpu, *, by_path: bool = True) -> None:
+        """`add`, where udev's links are those in by-path."""
+        self.add(gpu, udev=by_path)
+
+    def remove_gpu(self, gpu: Gpu) -> None:
+        self.remove(gpu)
+
     def add_by_path_links(self, gpu: Gpu) -> None:
-        """What udev does after the kernel's event."""
-        self.write(gpus.by_path_links(gpu))
+        self.add_udev_links(gpu)
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Write entries in their order; one that is there already is an error, as for a device added twice."""

@@ -32,5 +32,5 @@ def write_tree(node: Node, directory: Path, *, device_nodes: bool) -> None:
         if (directory / name).exists():
             shutil.rmtree(directory / name)
     tree = SimulatedTree(directory, device_nodes=device_nodes, cpus_per_numa_node=node.cpus_per_numa_node)
-    for gpu in node.gpus:
-        tree.add_gpu(gpu)
+    for device in node.devices:
+        tree.add(device)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from xpu_simulator.gpu import uevents
+from xpu_simulator.device import uevents
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_simulator.node import Gpu
 from xpu_simulator.tree import SimulatedTree

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xpu_simulator.gpu import uevents
+from xpu_simulator.device import uevents
 from xpu_simulator.node import Gpu
 from xpu_simulator.tree import SimulatedTree
 from xpu_simulator.uevents import UeventSender

@@ -105,9 +105,8 @@ def test_what_cannot_be_done_is_one_line(simulator: Simulator, command: Command)
     [
         ("", "the following arguments are required: COMMAND"),
         ("frob", "choose from 'run', 'add', 'remove'"),
-        ("add", "the following arguments are required: GPU"),
+        ("add", "the following arguments are required: DEVICE"),
         ("add gpu0 gpu1", "unrecognized arguments: gpu1"),
-        ("rebind gpu0 --driver nouveau", "choose from 'i915', 'xe', 'vfio-pci'"),
         ("kubelet kill", "choose from 'restart', 'stop', 'start'"),
         ("pod frob", "choose from 'run', 'delete'"),
         ("pod run", "the following arguments are required: NAME"),
@@ -129,7 +128,12 @@ def test_wrong_arguments_say_what_is_allowed(command: Command, arguments: str, a
 
 def test_an_unknown_gpu_says_which_there_are(simulator: Simulator, command: Command) -> None:
     for arguments in (["add", "gpu9"], ["remove", "gpu9"], ["rebind", "gpu9"], ["rebind", "gpu9", "--driver", "xe"]):
-        assert command(*arguments) == (2, "xpu-simulator: no GPU 'gpu9'; there are gpu0, gpu1, gpu2, gpu3\n")
+        assert command(*arguments) == (2, "xpu-simulator: no device 'gpu9'; there are gpu0, gpu1, gpu2, gpu3\n")
+
+
+def test_a_driver_that_a_device_cannot_have_is_refused(simulator: Simulator, command: Command) -> None:
+    error = "xpu-simulator: driver 'nouveau' of gpu0: expected i915, xe, vfio-pci\n"
+    assert command("rebind", "gpu0", "--driver", "nouveau") == (2, error)
 
 
 def test_of_several_simulators_one_is_chosen_by_name(directory: Path, simulator: Simulator, command: Command) -> None:
@@ -202,10 +206,10 @@ def test_requests_of_other_programs_are_checked(directory: Path, simulator: Simu
         b"[]": "the request: Input should be an object",
         b"\xff\xfe": "the request: Invalid JSON",
         b'{"action": null, "force": true}': "force: Extra inputs are not permitted",
-        b'{"action": {"add_gpu": "gpu0", "remove_gpu": "gpu0"}}': "action: a step does one thing, not add_gpu and",
+        b'{"action": {"add_gpu": "gpu0", "remove_gpu": "gpu0"}}': "action: a step does one thing, not add and remove",
         b'{"action": {"pause_seconds": 5}}': "action.pause_seconds: Extra inputs are not permitted",
         b'{"action": {"run_pod": {"name": "a", "resources": {"a/b": true}}}}': "action.run_pod.resources.a/b: ",
-        b'{"action": {}}': "action: expected one of add_gpu, remove_gpu,",
+        b'{"action": {}}': "action: expected one of add, remove,",
     }
     for line, error in errors.items():
         with socket.socket(socket.AF_UNIX) as connection:

@@ -29,10 +29,11 @@ def test_a_file_comes_before_an_example_of_its_name(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("", ":1: expected gpus and cpus_per_numa_node as keys"),
-        ("gpus", ":1: expected gpus and cpus_per_numa_node as keys"),
+        ("", ":1: expected gpus"),
+        ("gpus", ":1: expected gpus"),
         ("gpus: 4", ":1: gpus: a valid list, found 4"),
-        ("{}", ":1: gpus: Field required"),
+        ("{}", ":1: the document: expected devices: one of the keys gpus"),
+        ("cpus_per_numa_node: 8", ":1: the document: expected devices: one of the keys gpus"),
         ("gpus: [", ":1: "),
         ("gpus: []\ngpus: []", ":2: key 'gpus' is given twice"),
         ("gpus: []\n\nspeed: fast", ":3: unknown key 'gpus.speed'".replace("gpus.", "")),
@@ -71,7 +72,11 @@ def test_a_bad_node_is_refused_in_one_line_with_file_and_line(tmp_path: Path, te
         ("steps: []", ":1: steps: "),
         ("steps:\n- {}", ":2: steps.0: a step needs expect or one of"),
         ("steps:\n- add_gpu: gpu0\n- pause: 1", ":3: unknown key 'steps.1.pause'"),
-        ("steps:\n- add_gpu: gpu0\n\n- remove_gpu: gpu9", ":4: no GPU 'gpu9' in the node; it has gpu0, gpu1"),
+        ("steps:\n- add_gpu: gpu0\n\n- remove_gpu: gpu9", ":4: no device 'gpu9'; there are gpu0, gpu1"),
+        (
+            "steps:\n- rebind: {device: gpu0, driver: nouveau}",
+            ":2: driver 'nouveau' of gpu0: expected i915, xe, vfio-pci",
+        ),
         ("steps:\n- expect: {card: 1}", ":2: steps.0.expect.card"),
     ],
 )

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from xpu_simulator.models import MODELS
+from xpu_simulator.families.gpu.models import MODELS
 from xpu_simulator.node import Gpu, Node
 
 

@@ -2,10 +2,10 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 
 from xpu_simulator import panels
-from xpu_simulator.status import DeviceStatus, GpuStatus, KubeletStatus, ResourceStatus, Status
+from xpu_simulator.status import DeviceStatus, HardwareStatus, KubeletStatus, ResourceStatus, Status
 
 
 def status(*, devices: int = 4, resources: int = 1, id_: str = "card{}-0", gpus: int = 4) -> Status:
@@ -17,7 +17,10 @@ def status(*, devices: int = 4, resources: int = 1, id_: str = "card{}-0", gpus:
         name="four-gpus",
         directory=Path("/tmp/xpu-sim-abc"),
         kubelet=KubeletStatus(version="1.36", running=True),
-        gpus=[GpuStatus(name=f"gpu{number}", driver="i915" if number else None) for number in range(gpus)],
+        hardware={
+            "GPUs": [HardwareStatus(name=f"gpu{number}", driver="i915" if number else None) for number in range(gpus)],
+            "DSA": [HardwareStatus(name="dsa0", driver="idxd")],
+        },
         resources=[
             ResourceStatus(name=f"gpu.intel.com/r{number}", capacity=devices, allocatable=devices, devices=listed)
             for number in range(resources)
@@ -60,12 +63,15 @@ def test_strange_ids_spoil_nothing(id_: str) -> None:
     assert "\033" not in "".join(lines)
 
 
-def test_cards_are_grouped_by_driver() -> None:
-    assert rendered(panels.gpus(status())) == ["GPUs   pulled out gpu0   i915 gpu1 gpu2 gpu3"]
-    (line,) = rendered(panels.gpus(status(gpus=128)))
+def test_devices_are_grouped_by_family_and_driver() -> None:
+    assert rendered(Group(*panels.hardware(status()))) == [
+        "GPUs   pulled out gpu0   i915 gpu1 gpu2 gpu3",
+        "DSA   idxd dsa0",
+    ]
+    line, _ = rendered(Group(*panels.hardware(status(gpus=128))))
     assert line.endswith("gpu8 … (127)")
 
 
 def test_a_node_without_anything_has_headings_only() -> None:
     assert rendered(panels.devices(status(resources=0), width=100, height=10))[0].startswith("DEVICE")
-    assert rendered(panels.gpus(status(gpus=0))) == ["GPUs"]
+    assert rendered(panels.hardware(status(gpus=0))[0]) == ["GPUs"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xpu_simulator.gpu import uevents
+from xpu_simulator.device import uevents
 from xpu_simulator.node import Gpu
 from xpu_simulator.uevents import Uevent, UeventSender
 
