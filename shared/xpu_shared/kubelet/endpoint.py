@@ -7,8 +7,8 @@ import grpc
 from grpc.aio import Server
 
 from xpu_shared.kubelet import sockets
-from xpu_shared.kubelet.sockets import Identity, SocketError
 from xpu_shared.kubelet.streams import Streams
+from xpu_shared.sockets import Identity, SocketError, identity, private_path, remove_own
 
 GRACE = 1.0  # seconds that calls under way are given when the server closes
 OPTIONS = (
@@ -29,12 +29,12 @@ class Endpoint:
     @property
     def in_place(self) -> bool:
         """Whether the path still names the socket that we put there."""
-        return sockets.identity(self.path) == self.ours
+        return identity(self.path) == self.ours
 
     async def close(self) -> None:
         """End the streams, let other calls finish for a moment, remove the socket if it is still ours."""
         self.streams.close()
-        sockets.remove_own(self.path, self.ours)
+        remove_own(self.path, self.ours)
         await self._server.stop(GRACE)
 
 
@@ -48,7 +48,7 @@ async def bind(path: Path, add_services: Callable[[Server], None], streams: Stre
         SocketError: a socket cannot be put there; nothing of ours is left behind.
     """
     sockets.check_place(path)
-    private = sockets.private_path(path)
+    private = private_path(path)
     server = grpc.aio.server(options=OPTIONS)
     add_services(server)
     try:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import grpc
 
-from xpu_shared.kubelet.sockets import Identity, target
+from xpu_shared.kubelet.sockets import target
+from xpu_shared.sockets import Identity
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
 from xpu_wire.deviceplugin_v1beta1_pb2_grpc import RegistrationStub
 

@@ -17,10 +17,10 @@ from xpu_shared.kubelet.directory import SocketDirectory
 from xpu_shared.kubelet.endpoint import Endpoint
 from xpu_shared.kubelet.registration import VERSION, Backoff, Timings
 from xpu_shared.kubelet.servicer import Servicer
-from xpu_shared.kubelet.sockets import SocketError
 from xpu_shared.kubelet.streams import Streams
 from xpu_shared.plugin import Plugin
 from xpu_shared.program.logs import Log
+from xpu_shared.sockets import SocketError
 from xpu_wire import pluginregistration_v1_pb2 as pb
 from xpu_wire.deviceplugin_v1beta1_pb2_grpc import add_DevicePluginServicer_to_server
 from xpu_wire.pluginregistration_v1_pb2_grpc import RegistrationServicer, add_RegistrationServicer_to_server

@@ -21,10 +21,10 @@ from xpu_shared.kubelet.registration import (
     register,
 )
 from xpu_shared.kubelet.servicer import Servicer, options
-from xpu_shared.kubelet.sockets import Identity, OtherInstanceError, SocketError, identity
 from xpu_shared.kubelet.streams import Streams
 from xpu_shared.plugin import Plugin
 from xpu_shared.program.logs import Log
+from xpu_shared.sockets import Identity, OtherInstanceError, SocketError, identity
 from xpu_wire.deviceplugin_v1beta1_pb2_grpc import add_DevicePluginServicer_to_server
 
 log = Log("kubelet")

@@ -1,12 +1,12 @@
-"""Our sockets in the kubelet's directory: whose they are, how they are put in place, whether they are still ours."""
+"""Our sockets in the kubelet's directory: whether the directory takes one, and how it is put in place."""
 
 import errno
-import random
 import socket
-import stat
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from xpu_shared import sockets
+from xpu_shared.sockets import Identity, SocketError, identity, private_path
 
 CAUSES = {
     errno.EACCES: "is the process root?",
@@ -17,50 +17,13 @@ CAUSES = {
 }
 
 
-class SocketError(Exception):
-    """A socket cannot be put in place; the text names path, errno and the likely cause."""
-
-
-class OtherInstanceError(SocketError):
-    """Another process listens on the path."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Which file a path names. File systems reuse inode numbers, so the change time belongs to it."""
-
-    device: int
-    inode: int
-    changed: int  # nanoseconds
-
-
-def identity(path: Path) -> Identity | None:
-    """The identity of what is at `path` now, None when nothing can be seen there."""
-    try:
-        status = path.lstat()
-    except OSError:
-        return None
-    return Identity(device=status.st_dev, inode=status.st_ino, changed=status.st_ctime_ns)
-
-
 def target(path: Path) -> str:
     """The path as gRPC wants it named, which takes percent signs for escapes."""
     return f"unix:{quote(str(path))}"
 
 
 def explained(error: OSError, path: Path) -> SocketError:
-    code = errno.errorcode.get(error.errno or 0, "unknown error")
-    hint = CAUSES.get(error.errno or 0)
-    return SocketError(f"socket {path}: {code}: {error.strerror or error}{f'; {hint}' if hint else ''}")
-
-
-def private_path(path: Path) -> Path:
-    """Where a server is bound before it is renamed to `path`.
-
-    gRPC binds silently over a live listener, and a server that stops unlinks the path it was given, even when
-    another server's socket is there by then; a server that was bound elsewhere does neither to `path`.
-    """
-    return path.with_name(f".xpu-{random.getrandbits(32):08x}")
+    return sockets.explained(error, path, CAUSES)
 
 
 def check_place(path: Path) -> None:
@@ -76,26 +39,9 @@ def check_place(path: Path) -> None:
 
 def _check_free(path: Path) -> None:
     try:
-        status = path.lstat()
-        if not stat.S_ISSOCK(status.st_mode):
-            raise SocketError(f"socket {path}: a file that is not a socket is there, and is left alone; remove it")
-        if _is_live(path):
-            raise OtherInstanceError(f"socket {path}: another process listens there, perhaps a second plugin instance")
-    except FileNotFoundError:
-        return
+        sockets.check_free(path, rival="a second plugin instance")
     except OSError as error:
         raise explained(error, path) from error
-
-
-def _is_live(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except BlockingIOError:  # a listener whose queue is full
-            return True
-    return True
 
 
 def _try_bind(path: Path) -> None:
@@ -127,9 +73,3 @@ def put_in_place(private: Path, path: Path) -> Identity:
     if found is None:
         raise SocketError(f"socket {path}: removed as soon as it was there")
     return found
-
-
-def remove_own(path: Path, ours: Identity) -> None:
-    """Unlink the socket if it is still the one we put there."""
-    if identity(path) == ours:
-        path.unlink(missing_ok=True)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xpu_shared.kubelet.registration import Backoff, Cause, cause_to_register
-from xpu_shared.kubelet.sockets import Identity
+from xpu_shared.sockets import Identity
 
 FIRST = Identity(device=1, inode=2, changed=3)
 SAME_INODE_LATER = Identity(device=1, inode=2, changed=4)

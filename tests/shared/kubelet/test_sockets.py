@@ -5,17 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from xpu_shared.kubelet.sockets import (
-    OtherInstanceError,
-    SocketError,
-    check_place,
-    explained,
-    identity,
-    private_path,
-    put_in_place,
-    remove_own,
-    target,
-)
+from xpu_shared.kubelet.sockets import check_place, explained, put_in_place, target
+from xpu_shared.sockets import OtherInstanceError, SocketError, identity, private_path, remove_own
 
 
 @pytest.fixture
