@@ -10,17 +10,19 @@ from prometheus_client.registry import Collector
 from xpu_shared.program.every_page import alive, build_info
 from xpu_shared.program.options import ListenAddress
 from xpu_shared.program.web import serve as serve_page
+from xpu_shared.telemetry.counters import PublisherCounters
+from xpu_shared.telemetry.publisher import Publisher
 from xpu_sidecars.level_zero.published import STARTING, Published
 from xpu_sidecars.level_zero.supervisor import Supervisor
 
 
 def serve(
-    address: ListenAddress, published: Published, supervisor: Supervisor, transport: Collector, *, program: str
+    address: ListenAddress, published: Published, supervisor: Supervisor, publisher: Publisher, *, program: str
 ) -> Callable[[], None]:
     """Serve the page; returns what ends it. Called on the event loop."""
     registry = CollectorRegistry()
     registry.register(SidecarCollector(published, supervisor, program=program))
-    registry.register(transport)
+    registry.register(PublisherCollector(publisher.counters))
     loop = asyncio.get_running_loop()
     page = serve_page(address, registry, healthy=lambda: alive(loop), ready=lambda: readiness(published))
     return page.close
@@ -76,3 +78,34 @@ class SidecarCollector(Collector):
             failed.add_metric((address, group), count.failed_calls)
             dropped.add_metric((address, group), count.dropped_samples)
         yield from (failed, dropped)
+
+
+class PublisherCollector(Collector):
+    """Turns the publisher's counters into metrics, from the page's thread."""
+
+    def __init__(self, counters: PublisherCounters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        counters = self._counters
+        yield CounterMetricFamily("xpu_telemetry_messages", "Snapshots published.", value=counters.messages)
+        yield CounterMetricFamily("xpu_telemetry_bytes", "Their bytes.", value=counters.bytes)
+        yield CounterMetricFamily(
+            "xpu_telemetry_repeats", "Snapshots sent once more, for a newcomer.", value=counters.repeats
+        )
+        yield CounterMetricFamily(
+            "xpu_telemetry_refused_keys", "Clients whose key is not in the list.", value=counters.refused_keys
+        )
+        failures = CounterMetricFamily(
+            "xpu_telemetry_failures", "Snapshots that did not leave, by reason.", labels=("reason",)
+        )
+        for reason, count in dict(counters.failures).items():
+            failures.add_metric((reason,), count)
+        yield failures
+        yield GaugeMetricFamily(
+            "xpu_telemetry_subscriptions", "Subscriptions now; a plugin has one.", value=counters.subscriptions
+        )
+        if counters.newest:
+            yield GaugeMetricFamily(
+                "xpu_snapshot_timestamp_seconds", "Unix time of the newest snapshot.", value=counters.newest
+            )

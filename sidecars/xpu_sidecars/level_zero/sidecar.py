@@ -1,8 +1,12 @@
 """The sidecar at work until SIGTERM: the collector's reports in, snapshots out."""
 
 import asyncio
+import os
 import signal
+import socket
+import sys
 import time
+from contextlib import suppress
 from importlib.metadata import version
 
 from xpu_shared.program import logs
@@ -11,11 +15,12 @@ from xpu_shared.program.signals import end_at_last
 from xpu_shared.sockets import SocketError
 from xpu_shared.telemetry.curve import AllowedKeys, KeyFileError, read_key
 from xpu_shared.telemetry.publisher import Publisher, ServerKeys
+from xpu_sidecars.level_zero import gpus
 from xpu_sidecars.level_zero.changes import Sayer
 from xpu_sidecars.level_zero.published import Published
 from xpu_sidecars.level_zero.reports import Report
 from xpu_sidecars.level_zero.settings import SidecarSettings
-from xpu_sidecars.level_zero.supervisor import Timings
+from xpu_sidecars.level_zero.supervisor import MOST_ABANDONED, Supervisor
 
 SHUTDOWN = 2.0  # seconds for everything to end; nothing is lost when it does not
 LOOK = 2.0  # seconds between looks at the kernel's GPUs
