@@ -11,19 +11,27 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from xpu_simulator.errors import UsageError
 
 OUR_PREFIX = "xpu-"
 OUR_FLAGS = ("sysfs-root", "dev-root", "host-dev-root", "kubelet-dir", "cdi-dir", "uevent-socket")
+SIDECAR = "xpu-level-zero-sidecar"
+SIDECAR_FLAGS = {
+    "sysfs-root": "{sysfs_root}",
+    "library": "{level_zero_library}",
+    "publish": "{telemetry}",
+    "metrics-address": "127.0.0.1:0",
+}
 STOP_SECONDS = 5.0  # what a plugin has between SIGTERM and SIGKILL
 KEPT_LINES = 20
 
 
-def command_line(text: str, paths: Mapping[str, Path]) -> list[str]:
-    """The arguments of a plugin's command with `{sysfs_root}` and the like replaced.
+def command_line(text: str, paths: Mapping[str, object]) -> list[str]:
+    """The arguments of a command with `{sysfs_root}` and the like replaced.
 
-    One of our programs without any such placeholder gets all of them as flags.
+    One of our programs without a placeholder that stands for one of its flags here gets all of these flags.
     """
     try:
         parts = shlex.split(text)
@@ -33,11 +41,19 @@ def command_line(text: str, paths: Mapping[str, Path]) -> list[str]:
         raise UsageError("--plugin needs a command")
     program, *arguments = parts
     placeholders = {f"{{{name}}}": str(path) for name, path in paths.items()}
-    if Path(program).name.startswith(OUR_PREFIX) and not any(placeholder in text for placeholder in placeholders):
-        arguments += [part for flag in OUR_FLAGS for part in (f"--{flag}", str(paths[flag.replace("-", "_")]))]
+    flags = _flags(Path(program).name)
+    if not any(placeholder in text for placeholder in flags.values()):
+        arguments = [*(part for flag in flags.items() for part in (f"--{flag[0]}", flag[1])), *arguments]  # theirs win
     for placeholder, path in placeholders.items():
         arguments = [argument.replace(placeholder, path) for argument in arguments]
     return [_find(program), *arguments]
+
+
+def _flags(program: str) -> Mapping[str, str]:
+    """What a program of ours has to be told, as flags with placeholders."""
+    if program == SIDECAR:
+        return SIDECAR_FLAGS
+    return {flag: f"{{{flag.replace('-', '_')}}}" for flag in OUR_FLAGS} if program.startswith(OUR_PREFIX) else {}
 
 
 def _find(program: str) -> str:
@@ -49,8 +65,10 @@ def _find(program: str) -> str:
     return str(Path(found).absolute())
 
 
-async def start_plugin(command: list[str], *, show: Callable[[str], None]) -> "PluginProcess":
-    """Start a plugin; `show` gets each line it writes."""
+async def start_plugin(
+    command: list[str], *, show: Callable[[str], None], environment: Mapping[str, str] = MappingProxyType({})
+) -> "PluginProcess":
+    """Start a plugin; `show` gets each line it writes, `environment` is added to ours."""
     # A pipe of our own: asyncio's wait() would last until a plugin's children have closed theirs.
     read_end, write_end = os.pipe()
     wrapper = Path(__file__).with_name("die_with_parent.py")
@@ -60,6 +78,7 @@ async def start_plugin(command: list[str], *, show: Callable[[str], None]) -> "P
             stdin=asyncio.subprocess.DEVNULL,
             stdout=write_end,
             stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, **environment},
             process_group=0,  # Ctrl-C in a terminal reaches the simulator only, which then ends the plugin
         )
     finally:
@@ -88,6 +107,11 @@ class PluginProcess:
         code = await self._process.wait()
         await self._finish_reading()
         return f"exited with {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+
+    async def kill(self) -> str:
+        """End it and whatever it has started without asking; the answer says how it ended."""
+        self._signal(signal.SIGKILL)
+        return await self.ended()
 
     async def stop(self, *, patience: float = STOP_SECONDS) -> str:
         """End it and whatever it has started; the answer says how it ended."""

@@ -28,14 +28,13 @@ def our_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_our_programs_are_told_where_their_node_is(our_program: Path) -> None:
     assert command_line("xpu-demo-plugin --shared-dev-num 2", PATHS) == [
         str(our_program),
-        "--shared-dev-num",
-        "2",
         *("--sysfs-root", "/node/sysfs_root"),
         *("--dev-root", "/node/dev_root"),
         *("--host-dev-root", "/node/host_dev_root"),
         *("--kubelet-dir", "/node/kubelet_dir"),
         *("--cdi-dir", "/node/cdi_dir"),
         *("--uevent-socket", "/node/uevent_socket"),
+        *("--shared-dev-num", "2"),
     ]
 
 
