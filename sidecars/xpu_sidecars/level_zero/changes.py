@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from xpu_shared.program.logs import Changes, Log
 from xpu_shared.telemetry.kinds import Verdict
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, Indicator
+from xpu_sidecars.level_zero.published import STARTING
 from xpu_sidecars.level_zero.results import Meaning, meaning
 
 log = Log("level-zero")
@@ -20,6 +21,8 @@ class Sayer:
         self._devices: tuple[str, ...] | None = None
 
     def say(self, snapshot: DeviceSnapshot) -> None:
+        if snapshot.unavailable == STARTING:
+            return
         if snapshot.unavailable != self._unavailable:
             self._unavailable = snapshot.unavailable
             if snapshot.unavailable:
