@@ -28,7 +28,12 @@ class Program:
         self.process = subprocess.Popen(
             [PROGRAM, *arguments], stderr=subprocess.PIPE, text=True, env={**os.environ, "NODE_NAME": node}
         )
+        self.arguments = arguments
         self.log = ""
+
+    def flag(self, name: str) -> str:
+        """The value of a flag it was given."""
+        return next(text for text in self.arguments if text.startswith(f"--{name}=")).partition("=")[2]
 
     def read_until(self, text: str) -> str:
         """Read the log until a line has `text` in it; that line."""

@@ -82,7 +82,8 @@ def test_a_limit_in_amperes_or_switched_off_is_no_limit_in_watts(library: Scenar
 def test_engines_of_the_worked_example(library: Scenario) -> None:
     device = library.device(line("engine", type=1, active=(1_000, 1_450), timestamp=(10_000, 11_000)))
     (found,) = after(device, 0, 1).engines
-    assert (found.kind, found.utilisation) == (EngineKind.COMPUTE_ALL, pytest.approx(0.45))
+    assert found.kind is EngineKind.COMPUTE_ALL
+    assert found.utilisation == pytest.approx(0.45)
 
 
 def test_memory_of_the_worked_example(library: Scenario) -> None:
@@ -145,7 +146,7 @@ def test_frequency_and_why_it_is_low(library: Scenario) -> None:
 
     assert (gpu.kind, gpu.actual_hertz, gpu.requested_hertz) == (FrequencyKind.GPU, 1_150_000_000, 2_050_000_000)
     assert (gpu.min_hertz, gpu.max_hertz) == (300_000_000, 1_700_000_000)
-    assert gpu.throttle_reasons == {ThrottleReason.AVERAGE_POWER, ThrottleReason.THERMAL_LIMIT}
+    assert set(gpu.throttle_reasons or ()) == {ThrottleReason.AVERAGE_POWER, ThrottleReason.THERMAL_LIMIT}
     assert gpu.throttled_ratio == 0.25
     assert (memory.kind, memory.actual_hertz, memory.throttle_reasons) == (FrequencyKind.MEMORY, None, frozenset())
 

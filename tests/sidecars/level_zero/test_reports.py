@@ -1,5 +1,7 @@
 """What the child tells its parent, cut anywhere, and what is no report."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,9 +28,10 @@ BYTES = b"".join(map(frame, REPORTS))
 
 @given(st.lists(st.integers(0, len(BYTES)), max_size=8))
 def test_reports_arrive_however_the_pipe_cuts_them(places: list[int]) -> None:
-    reader, found = ReportReader(), []
+    reader = ReportReader()
+    found: list[Report] = []
     bounds = [0, *sorted(places), len(BYTES)]
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         found += reader.feed(BYTES[begin:end])
     assert found == REPORTS
 

@@ -18,7 +18,7 @@ from xpu_simulator.level_zero.lines import line
 OTHER = "0000:4b:00.0"
 
 
-def gpu(celsius: float = 50, **outcomes: object) -> list[str]:
+def gpu(celsius: object = 50, **outcomes: object) -> list[str]:
     return [
         line("driver"),
         line("device", bdf=BDF, **outcomes),
@@ -44,8 +44,9 @@ def test_snapshots_say_who_measured_what_and_how_long_it_is_good(library: Scenar
     assert (last.payload.mode, last.payload.unavailable) == (Mode.SYSMAN, "")
     assert last.payload.collector_version
     assert device.temperatures[0].celsius == 50
-    assert device.groups[Group.TEMPERATURE].age is not None
-    assert device.groups[Group.TEMPERATURE].age < 1
+    age = device.groups[Group.TEMPERATURE].age
+    assert age is not None
+    assert age < 1
 
 
 def test_a_gpu_that_overheats_is_told_and_so_is_its_recovery(library: Scenario) -> None:
@@ -69,7 +70,8 @@ def test_a_device_that_hangs_grows_old_and_the_others_do_not(library: Scenario) 
         old = subscribed.device(OTHER, lambda device: (device.groups[Group.STATE].age or 0) > 0.5)
         fresh = next(device for device in subscribed.envelopes[-1].payload.devices if device.pci_address == BDF)
 
-    assert (old.temperatures[0].celsius, fresh.groups[Group.STATE].age) == (60, pytest.approx(0, abs=0.45))
+    assert old.temperatures[0].celsius == 60
+    assert (fresh.groups[Group.STATE].age or 0.0) < 0.45
 
 
 def test_a_crash_of_the_driver_leaves_what_was_known(library: Scenario) -> None:
@@ -98,7 +100,7 @@ def test_kill_at_any_time_and_everything_is_right_again_in_two_seconds(library: 
             subscribed.until(lambda snapshot: not snapshot.unavailable)
             assert time.monotonic() - died < 1.0 + 2.0  # the pause, and what was promised
             return
-        arguments = [str(part) for part in program.process.args][1:]  # type: ignore[union-attr]
+        arguments = program.arguments
         program.process.kill()
         assert has_ended(child)
         before = subscribed.envelopes[-1]
@@ -172,7 +174,7 @@ def test_gpus_that_come_are_found_when_the_kernel_has_them(library: Scenario) ->
     with reading(library) as (program, subscribed):
         subscribed.until(lambda snapshot: "no GPU" in snapshot.unavailable)
         library.says(*gpu())
-        root = Path(next(arg for arg in map(str, program.process.args) if "sysfs" in arg).partition("=")[2])  # type: ignore[arg-type, union-attr]
+        root = Path(program.flag("sysfs-root"))
         (root / "bus/pci/drivers/i915" / BDF).mkdir(parents=True)
         subscribed.device(BDF)
 
@@ -239,7 +241,12 @@ def test_the_reference_s_overlay_works_without_a_flag_of_ours(library: Scenario)
 def test_what_is_in_the_socket_s_place_is_left_alone(library: Scenario, kind: str) -> None:
     with directory() as path:
         place = path / "level-zero.sock"
-        {"file": place.touch, "directory": place.mkdir, "link": lambda: place.symlink_to("/dev/null")}[kind]()
+        if kind == "file":
+            place.touch()
+        elif kind == "directory":
+            place.mkdir()
+        else:
+            place.symlink_to("/dev/null")
         before = place.lstat()
         with sidecar(
             f"--publish=ipc://{place}", f"--library={library.library}", "--metrics-address=127.0.0.1:0"

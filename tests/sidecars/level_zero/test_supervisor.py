@@ -7,12 +7,11 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from level_zero import Scenario
-from sidecars.level_zero.collecting import INTERVAL, QUICK, Collected, collecting, has_ended
+from sidecars.level_zero.collecting import INTERVAL, QUICK, collecting, has_ended
 from xpu_shared.telemetry.kinds import Mode, Verdict
 from xpu_sidecars.level_zero.child import Child, environment
 from xpu_simulator.level_zero.lines import line
@@ -299,10 +298,8 @@ def test_the_child_dies_with_its_parent(library: Scenario) -> None:
 
 
 def test_the_child_has_neither_zeromq_nor_a_web_server() -> None:
-    script = (
-        "import sys, xpu_sidecars.level_zero.collector;"
-        "print([name for name in ('zmq', 'prometheus_client', 'grpc', 'asyncio', 'pydantic', 'logging', 'yaml') if name in sys.modules])"
-    )
+    heavy = ("zmq", "prometheus_client", "grpc", "asyncio", "pydantic", "logging", "yaml")
+    script = f"import sys, xpu_sidecars.level_zero.collector; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 
