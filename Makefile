@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test test-cluster install check bench wire lock clean
+.PHONY: help demo test test-cluster install check bench fuzz wire lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -29,6 +29,10 @@ check: $(INSTALLED)  ## Check format, lint, types, import layers, and that share
 
 bench: $(INSTALLED)  ## Measure speed and memory; prints a table.
 	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH)
+
+FUZZ ?= 1000000
+fuzz: $(INSTALLED)  ## Fuzz what a telemetry subscriber reads: FUZZ=COUNT frames, a million by default.
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ)
 
 WIRE ?= shared
 SERVICES = $(shell grep -l '^service ' proto/xpu_wire/*.proto)

@@ -3,16 +3,20 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from xpu_shared.acceptance import accept
-from xpu_shared.device import Device, ScanResult
+from xpu_shared.device import Device, Health, ScanResult
+from xpu_shared.health import UNKNOWN
 from xpu_shared.kubelet.messages import list_message
+from xpu_shared.looking import look_once
 from xpu_shared.plugin import Plugin
+from xpu_shared.program import logs
 from xpu_shared.program.settings import FamilySettings
 from xpu_shared.program.table import Column, lines
 
+PATIENCE = 1.0  # seconds for a plugin's own source to say something of each device
 MOST_FILES = 6  # shown of a device; one for all hardware of a node has many
 
 
@@ -23,8 +27,9 @@ def discover(plugin: Plugin, settings: FamilySettings, *, program: str, unit: st
         unit: what one device is, in the singular, e.g. `work queue`.
         columns: of the table, after those that every family has.
     """
+    logs.silence()  # what there is to say is printed
     try:
-        found = plugin.scan()
+        found = look_once(plugin, patience=PATIENCE)
     except OSError as error:
         print(f"{program}: no {unit} can be seen: {error}", file=sys.stderr)
         return 1
@@ -76,7 +81,12 @@ def _device(device: Device) -> dict[str, object]:
         ],
         "cdi": device.cdi.qualified_name if device.cdi else None,
     }
-    sometimes = {"reason": device.reason, "envs": dict(device.envs), "annotations": dict(device.annotations)}
+    sometimes: dict[str, object] = {
+        "reason": device.reason,
+        "conditions": list(device.conditions),
+        "envs": dict(device.envs),
+        "annotations": dict(device.annotations),
+    }
     return always | {key: value for key, value in sometimes.items() if value}
 
 
@@ -85,11 +95,14 @@ def as_table(namespace: str, result: ScanResult, *, unit: str, columns: Sequence
     offered = [row for device_type in result.devices for row in _rows(namespace, device_type, result, columns)]
     rejected = [(problem.subject, problem.text) for problem in result.problems if problem.rejected]
     others = [(problem.subject, problem.text) for problem in result.problems if not problem.rejected]
-    unhealthy = _unhealthy(result)
+    unhealthy = _reasons(result, lambda device: device.health is not Health.HEALTHY)
+    unknown = _reasons(result, lambda device: device.health is Health.HEALTHY)
     header = ("RESOURCE", "DEVICES", "HEALTH", "NUMA", "FILES IN /dev", *(column.header for column in columns))
     parts = ["\n".join(lines([header, *offered])) if offered else f"No {unit} is offered."]
     if unhealthy:
         parts.append("\n".join(lines([("UNHEALTHY", "REASON"), *unhealthy])))
+    if unknown:
+        parts.append("\n".join(lines([("HEALTH UNKNOWN", "REASON"), *unknown])))
     if rejected:
         parts.append("\n".join(lines([("NOT OFFERED", "REASON"), *rejected])))
     if others:
@@ -104,19 +117,19 @@ def _rows(namespace: str, device_type: str, result: ScanResult, columns: Sequenc
         yield (
             f"{namespace}/{device_type}",
             _ids(first, last),
-            first.health,
+            f"{first.health}, {UNKNOWN}" if UNKNOWN in first.conditions else first.health,
             ",".join(map(str, first.numa_nodes)) or "-",
             " ".join(files[:MOST_FILES] + more) or "-",
             *(column.cell(first) or "-" for column in columns),
         )
 
 
-def _unhealthy(result: ScanResult) -> list[tuple[str, str]]:
+def _reasons(result: ScanResult, wanted: Callable[[Device], bool]) -> list[tuple[str, str]]:
     return [
         (_ids(first, last), first.reason)
         for devices in result.devices.values()
         for first, last in _alike(devices)
-        if first.reason
+        if first.reason and wanted(first)
     ]
 
 

@@ -10,6 +10,8 @@ from enum import Enum, auto
 
 from xpu_shared.device import Health
 
+UNKNOWN = "unknown"  # the condition of a device that nothing tells of
+
 
 class Evidence(Enum):
     """What one look says of one condition."""
@@ -66,6 +68,8 @@ def judge(last: Judgement, findings: Mapping[str, Finding], *, dwell: float, pat
     """
     conditions = dict(last.conditions)
     for name, finding in findings.items():
+        if finding.evidence is Evidence.CLEAR and name not in conditions:
+            continue  # most looks at most devices
         condition = _after(conditions.pop(name, Condition()), finding, patience=patience, now=now)
         if _remembered(condition, dwell):
             conditions[name] = condition

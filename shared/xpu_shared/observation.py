@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from xpu_shared.counters import BOUNDS, Durations, EventCounters, ResourceCounters
 from xpu_shared.device import Health
 from xpu_shared.family import Family
+from xpu_shared.plugin import ExportsMetrics
 from xpu_shared.program.every_page import alive, build_info
 from xpu_shared.program.options import ListenAddress
 from xpu_shared.program.web import serve as serve_page
@@ -49,6 +50,9 @@ class FrameworkCollector(Collector):
         yield from self._resources()
         yield from self._calls()
         yield from self._scans()
+        for family in self._families:
+            if isinstance(family.plugin, ExportsMetrics):
+                yield from family.plugin.metrics()
         yield from self._kernel_events()
 
     def _devices(self) -> Metric:

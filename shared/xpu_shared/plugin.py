@@ -4,12 +4,15 @@ A plugin is an object with a namespace, the uevent subsystems it cares about and
 optional: a plugin that has the method has the feature, and the kubelet is told so.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from xpu_shared.device import Allocation, Device, ScanResult
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
 
 
 class Plugin(Protocol):
@@ -72,6 +75,14 @@ class JudgesDevices(Protocol):
 
         Called after each scan, and whenever `Causes.judge` was called.
         """
+
+
+@runtime_checkable
+class ExportsMetrics(Protocol):
+    """For plugins that count what the framework does not."""
+
+    def metrics(self) -> Iterator["Metric"]:
+        """More of the metrics page. Called in the page's thread."""
 
 
 @runtime_checkable

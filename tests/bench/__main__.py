@@ -6,7 +6,7 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from bench import measurements
+from bench import measurements, telemetry
 from bench.measurements import Row
 
 
@@ -21,8 +21,11 @@ def main() -> None:
     rows += asyncio.run(measurements.allocate(200 if quick else 2000))
     rows += asyncio.run(measurements.idle(5 if quick else 60))
     rows += asyncio.run(measurements.memory_with_metrics())
+    rows += asyncio.run(measurements.health(50 if quick else 500))
     rows += measurements.scans(10 if quick else 50)
     rows += measurements.preferences(10 if quick else 50)
+    rows += telemetry.messages(10 if quick else 50)
+    rows += asyncio.run(telemetry.fan_out(10 if quick else 100))
     print_table(rows)
 
 

@@ -154,6 +154,45 @@ async def memory_with_metrics() -> list[Row]:
     return [("memory with metrics", f"resident {resident:.1f}, anonymous {anonymous:.1f} MiB", "resident ≤ 49 MiB")]
 
 
+async def health(times: int) -> list[Row]:
+    """A sidecar's message sent to list received, alternately of a hot GPU and a cool one; what such a plugin costs."""
+    from gpu_telemetry import gpu, gpus, publishing
+
+    durations = []
+    with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
+        endpoint = f"ipc://{directory}/run/telemetry.sock"
+        flags = (f"--telemetry={endpoint}", "--health-leave-dwell=0", "--metrics-address=127.0.0.1:0")
+        with publishing(endpoint, validity=3600.0) as publisher:
+            async with running(8, *flags) as bench:
+                addresses = [gpu.pci_address for gpu in bench.gpus]
+                await all_healthy(bench, 8)
+                lists = Lists(bench)
+                for number in range(times):
+                    hot, count = (112.0, 7) if number % 2 == 0 else (50.0, 8)
+                    await asyncio.sleep(0.1)  # messages come seldom; a flood is slowed down on purpose
+                    readings = [gpu(address, hot if address == addresses[3] else 50.0) for address in addresses]
+                    sent = time.monotonic()
+                    publisher.publish(gpus(*readings))
+                    await all_healthy(bench, count)
+                    durations.append(max(0.0, lists.received[-1].at - sent))
+                cpu, started = bench.cpu_seconds(), time.monotonic()
+                for _ in range(10):
+                    publisher.publish(gpus(*(gpu(address) for address in addresses)))
+                    await asyncio.sleep(1)
+                used = (bench.cpu_seconds() - cpu) / (time.monotonic() - started) * 1000
+                resident, anonymous = bench.memory()
+    return [
+        ("telemetry message to list", milliseconds(durations), "p50 < 20 ms"),
+        ("changes of health seen", f"{len(durations)} of {times}", "all"),
+        ("CPU with a message each second", f"{used:.2f} ms per second", "-"),
+        (
+            "memory with telemetry and metrics",
+            f"resident {resident:.1f}, anonymous {anonymous:.1f} MiB",
+            "resident ≤ 49 MiB",
+        ),
+    ]
+
+
 def scans(runs: int) -> list[Row]:
     rows: list[Row] = []
     for count, target in ((8, "-"), (64, "p50 ≤ 20 ms")):

@@ -136,3 +136,11 @@ def pci_address(card: str) -> str | None:
         return None
     matches = drm == "drm" and name == os.path.basename(card) and PCI_ADDRESS.fullmatch(address)
     return address if matches else None
+
+
+def device_address(card: str) -> str | None:
+    """The address by which sources of health know the card; the link of its device names it too."""
+    address = pci_address(card)
+    if address is None:
+        address = os.path.basename(os.path.realpath(f"{card}/device"))
+    return address if PCI_ADDRESS.fullmatch(address) else None

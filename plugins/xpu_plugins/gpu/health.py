@@ -23,6 +23,7 @@ AREAS = {
 # A sensor is known by its kind, its tile and its place among those alike.
 Sensor = tuple[TemperatureKind, int | None, int]
 Temperatures = Mapping[Sensor, float]  # °C
+Seen = tuple[Evidence, str]  # with what was seen, for people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,28 +40,32 @@ class Observation:
     temperatures: Temperatures  # the newest of each sensor that is there, for the next observation
 
 
-def observe(reading: DeviceReading, limits: Limits, last: Temperatures) -> Observation:
+def observe(reading: DeviceReading, limits: Limits, last: Temperatures, *, age: float = 0.0) -> Observation:
     """What a reading says.
 
     Args:
         last: the temperatures of the last observation. A sensor that does not answer counts with its last value: that
             it died when it was hot does not make it cool.
+        age: seconds since the reading was made.
     """
     temperatures = known_temperatures(reading, last)
+    state = _state(reading.state)
     by_age = (
         (_age(reading, Group.TEMPERATURE), _hot(reading, temperatures, limits)),
         (_age(reading, Group.MEMORY), _memory(reading)),
         (_age(reading, Group.PCI), _bus(reading.pci)),
-        (_age(reading, *reading.groups), _state(reading.state)),
+        (_age(reading, *reading.groups), state),
         (_age(reading, Group.RAS), _ras(reading, limits.ras_uncorrectable)),
+        # What calls end with is of the newest round, also when they give no samples any more.
+        (0.0, {name: seen for name, seen in state.items() if seen[0] is Evidence.BAD}),
     )
-    findings = {name: _aged(finding, age) for age, found in by_age for name, finding in found.items() if age <= OLDEST}
-    findings |= {name: finding for name, finding in _state(reading.state).items() if finding.evidence is Evidence.BAD}
+    findings = {
+        name: Finding(evidence=evidence, text=text, age=sampled + age)
+        for sampled, found in by_age
+        for name, (evidence, text) in found.items()
+        if sampled <= OLDEST
+    }
     return Observation(findings=findings, warnings=tuple(_warnings(reading)), temperatures=temperatures)
-
-
-def _aged(finding: Finding, age: float) -> Finding:
-    return Finding(evidence=finding.evidence, text=finding.text, age=age)
 
 
 def _age(reading: DeviceReading, *groups: Group) -> float:
@@ -85,12 +90,12 @@ def known_temperatures(reading: DeviceReading, last: Temperatures) -> Temperatur
     return found
 
 
-def _hot(reading: DeviceReading, temperatures: Temperatures, limits: Limits) -> dict[str, Finding]:
+def _hot(reading: DeviceReading, temperatures: Temperatures, limits: Limits) -> dict[str, Seen]:
     answering = {sensor.kind for sensor in reading.temperatures if sensor.celsius is not None}
     return {name: _area(kind, temperatures, limits) for kind, name in AREAS.items() if kind in answering}
 
 
-def _area(kind: TemperatureKind, temperatures: Temperatures, limits: Limits) -> Finding:
+def _area(kind: TemperatureKind, temperatures: Temperatures, limits: Limits) -> Seen:
     """Of all sensors of a kind the hottest counts."""
     hottest = max((sensor for sensor in temperatures if sensor[0] is kind), key=temperatures.__getitem__)
     celsius, limit = temperatures[hottest], limits.celsius[kind]
@@ -99,7 +104,7 @@ def _area(kind: TemperatureKind, temperatures: Temperatures, limits: Limits) -> 
     return _clear(celsius <= limit - limits.hysteresis)
 
 
-def _memory(reading: DeviceReading) -> dict[str, Finding]:
+def _memory(reading: DeviceReading) -> dict[str, Seen]:
     status = reading.groups.get(Group.MEMORY)
     silent = status is not None and status.last_error is not None  # what did not answer looks like UNKNOWN
     ill = [module for module in reading.memory if module.health in (MemoryHealth.CRITICAL, MemoryHealth.REPLACE)]
@@ -111,7 +116,7 @@ def _memory(reading: DeviceReading) -> dict[str, Finding]:
     }
 
 
-def _of_module(module: MemoryModule | None, *, clear: bool) -> Finding:
+def _of_module(module: MemoryModule | None, *, clear: bool) -> Seen:
     if module is None:
         return _clear(clear)
     return _bad(f"a {_name(module)} reports {module.health}{_tile(module.subdevice)}")
@@ -121,7 +126,7 @@ def _name(module: MemoryModule) -> str:
     return f"memory module ({module.kind})" if module.kind != "unknown" else "memory module"
 
 
-def _bus(link: PciLink) -> dict[str, Finding]:
+def _bus(link: PciLink) -> dict[str, Seen]:
     found = {}
     if link.speed_issues is not None:
         text = "the PCI link has speed issues"
@@ -134,7 +139,7 @@ def _bus(link: PciLink) -> dict[str, Finding]:
     return found
 
 
-def _state(state: DeviceState) -> dict[str, Finding]:
+def _state(state: DeviceState) -> dict[str, Seen]:
     found = {}
     wedged = {"the device is wedged": state.wedged, "the device requires a reset": state.reset_required}
     repair = {
@@ -154,7 +159,7 @@ def _state(state: DeviceState) -> dict[str, Finding]:
     return found
 
 
-def _ras(reading: DeviceReading, limit: int) -> dict[str, Finding]:
+def _ras(reading: DeviceReading, limit: int) -> dict[str, Seen]:
     """Counters begin anew with a reset or a reboot, and only then."""
     errors = uncorrectable_errors(reading)
     if not limit or errors is None:
@@ -205,9 +210,9 @@ def _tile(number: int | None) -> str:
     return "" if number is None else f" (subdevice {number})"
 
 
-def _bad(text: str) -> Finding:
-    return Finding(evidence=Evidence.BAD, text=text)
+def _bad(text: str) -> Seen:
+    return Evidence.BAD, text
 
 
-def _clear(clear: bool = True) -> Finding:
-    return Finding(evidence=Evidence.CLEAR if clear else Evidence.BETWEEN)
+def _clear(clear: bool = True) -> Seen:
+    return Evidence.CLEAR if clear else Evidence.BETWEEN, ""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from xpu_shared.program.endpoints import LONGEST_PATH, Endpoints
+from xpu_shared.program.endpoints import LONGEST_PATH
 from xpu_shared.program.options import Boolean, Choice, Duration, Integer, Option
 from xpu_shared.program.settings import FamilySettings
+from xpu_shared.telemetry.settings import SubscriberSettings
 
 HEALTH = "The GPUs' health"
 LIMIT = 100  # °C
@@ -68,11 +69,7 @@ def temperature(what: str) -> Integer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealthSettings(FamilySettings):
-    telemetry: Annotated[
-        tuple[str, ...],
-        Endpoints(group=HEALTH, help="where a sidecar publishes; may be given several times; turns health on"),
-    ] = ()
+class HealthSettings(FamilySettings, SubscriberSettings):
     health_management: Annotated[
         bool, Boolean(group=HEALTH, help="judge the GPUs' health by what the Level-Zero sidecar measures")
     ] = False
@@ -125,7 +122,8 @@ class HealthSettings(FamilySettings):
         return self.telemetry or (SIDECARS if self.health_management or self.wsl else ())
 
     def check_health(self) -> None:
-        """Refuse what excludes each other; ValueError names both flags."""
+        """Refuse what cannot be together, or not alone; ValueError names the flags."""
+        self.check_telemetry()
         if self.wsl and self.health_management:
             raise ValueError("--wsl and --health-management: there is no health within WSL")
         if self.xpumd_endpoint is None:

@@ -1,30 +1,20 @@
-"""What is known of each GPU: its judgement, until when that counts as known, and what else its source said.
+"""What is known of each GPU's health: its judgement, and until when that counts as known.
 
 A GPU is known by its PCI address. A source's messages may name any address; only cards that a scan has seen are judged.
-Written on the event loop; facts may be read from any thread.
+All of it runs on the event loop.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from xpu_shared.device import Health
-from xpu_shared.health import Evidence, Finding, Judgement, judge
+from xpu_shared.health import UNKNOWN, Evidence, Finding, Judgement, judge
 from xpu_shared.program.logs import Changes, Log
 
-UNKNOWN = "unknown"  # the condition of a GPU that nothing tells of
 SILENCE = "nothing tells of its health"
 NO_ADDRESS = "its health is not known: the card has no PCI address"
 
 log = Log("gpu health")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a workload may want to know and only a source can say."""
-
-    memory_bytes: int | None = None
-    uuid: str = ""  # empty: not known
-    tiles: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +25,7 @@ class Look:
     known_for: float  # seconds from now that the GPU counts as known; 0: the message says nothing of its health
     exhaustive: bool = False  # conditions that it does not mention are clear
     warnings: tuple[str, ...] = ()
-    facts: Facts = Facts()
+    uuid: str = ""  # of the GPU at the address; empty: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +40,7 @@ class Opinion:
 @dataclass(slots=True)
 class _Gpu:
     judgement: Judgement = field(default_factory=Judgement)
+    uuid: str = ""
     known_until: float = 0.0  # monotonic seconds
     told: Opinion = field(default_factory=Opinion)
     warnings: Changes = field(default_factory=Changes)
@@ -64,7 +55,6 @@ class Judges:
             patience: seconds, as of `judge`.
             unknown_is_bad: take a GPU out that nothing tells of.
         """
-        self.facts: Mapping[str, Facts] = {}  # by PCI address
         self._dwell = dwell
         self._patience = patience
         self._unknown_is_bad = unknown_is_bad
@@ -122,8 +112,9 @@ class Judges:
                 self._take_one(address, gpu, look, now)
 
     def _take_one(self, address: str, gpu: _Gpu, look: Look, now: float) -> None:
-        if self._note_facts(address, look.facts):
+        if look.uuid and gpu.uuid not in ("", look.uuid):  # another GPU is at the address now
             gpu.judgement = Judgement()
+        gpu.uuid = look.uuid or gpu.uuid
         findings = dict(look.findings)
         if look.exhaustive:
             findings = {name: Finding(evidence=Evidence.CLEAR) for name in gpu.judgement.conditions} | findings
@@ -138,20 +129,6 @@ class Judges:
             log.warning("a GPU is not quite well", gpu=address, about=text)
         for text in change.gone:
             log.info("no longer", gpu=address, about=text)
-
-    def _note_facts(self, address: str, new: Facts) -> bool:
-        """Keep what is known; True when another GPU is at the address now."""
-        old = self.facts.get(address, Facts())
-        other = bool(new.uuid and old.uuid and new.uuid != old.uuid)
-        kept = Facts() if other else old
-        facts = Facts(
-            memory_bytes=kept.memory_bytes if new.memory_bytes is None else new.memory_bytes,
-            uuid=new.uuid or kept.uuid,
-            tiles=kept.tiles if new.tiles is None else new.tiles,
-        )
-        if facts != old:
-            self.facts = {**self.facts, address: facts}
-        return other
 
     def _expire(self, now: float) -> None:
         """Take out what nothing tells of, if that is wished."""
@@ -174,5 +151,5 @@ class Judges:
                 continue
             changed = True
             write: Callable[..., None] = log.warning if gpu.told.conditions else log.info
-            write("health changed", gpu=address, health=gpu.told.health, reason=gpu.told.text or "it is well again")
+            write("health changed", gpu=address, health=gpu.told.health, reason=gpu.told.text or "it is well")
         return changed

@@ -3,8 +3,22 @@
 from xpu_plugins.gpu.plugin import GpuPlugin
 from xpu_plugins.gpu.settings import GpuSettings, completed
 from xpu_shared.device import Device
+from xpu_shared.plugin import Plugin
 from xpu_shared.plugin_program import PluginProgram
 from xpu_shared.program.table import CDI_DEVICE, Column
+
+
+def plugin(settings: GpuSettings) -> Plugin:
+    """With what the settings need and nothing else: sources of health cost memory."""
+    if settings.wsl:
+        from xpu_plugins.gpu.wsl_plugin import WslPlugin  # noqa: PLC0415 - as above
+
+        return WslPlugin(settings)
+    if settings.endpoints or settings.xpumd_endpoint is not None:
+        from xpu_plugins.gpu.judged import JudgedGpuPlugin  # noqa: PLC0415 - as above
+
+        return JudgedGpuPlugin(settings)
+    return GpuPlugin(settings)
 
 
 def by_path_names(device: Device) -> str:
@@ -16,7 +30,7 @@ PROGRAM = PluginProgram(
     description="Offers the Intel GPUs of this node to Kubernetes: a device plugin for the kubelet.",
     settings_type=GpuSettings,
     settings=completed,
-    plugin=GpuPlugin,
+    plugin=plugin,
     unit="GPU",
     columns=(Column("BY-PATH", by_path_names), CDI_DEVICE),
 )

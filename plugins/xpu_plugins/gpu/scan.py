@@ -27,6 +27,7 @@ class Gpu:
     mounts: tuple[Mount, ...]
     numa_nodes: tuple[int, ...]
     mei_nodes: tuple[DeviceNode, ...]  # for monitoring only
+    address: str  # on the PCI bus; empty: it has none
 
 
 def scan(settings: GpuSettings, last_drivers: Mapping[str, str] | None = None) -> ScanResult:
@@ -72,6 +73,7 @@ def _gpu(name: str, settings: GpuSettings, by_path: ByPath, problems: list[Probl
         mounts=by_path.mounts(card, files),
         numa_nodes=_numa_nodes(card, settings.sysfs_root, problems),
         mei_nodes=mei_nodes(card, settings.host_dev_root, problems) if settings.enable_monitoring else (),
+        address=cards.device_address(card) or "",
     )
 
 
@@ -87,7 +89,14 @@ def _ids(gpu: Gpu, shared: int) -> Iterator[Device]:
     """`shared` ids for one card, alike but for their number."""
     cdi = CdiDevice(kind=CDI_KIND, name=gpu.name, nodes=gpu.nodes, mounts=gpu.mounts)
     for number in range(shared):
-        yield Device(id=f"{gpu.name}-{number}", nodes=gpu.nodes, mounts=gpu.mounts, numa_nodes=gpu.numa_nodes, cdi=cdi)
+        yield Device(
+            id=f"{gpu.name}-{number}",
+            nodes=gpu.nodes,
+            mounts=gpu.mounts,
+            numa_nodes=gpu.numa_nodes,
+            cdi=cdi,
+            hardware=gpu.address,
+        )
 
 
 def _monitoring(gpus: Sequence[Gpu], *, split: bool) -> dict[str, list[Device]]:

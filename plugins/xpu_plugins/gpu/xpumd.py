@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import grpc
 
 from xpu_plugins.gpu.card import PCI_ADDRESS
-from xpu_plugins.gpu.judges import Facts, Look
+from xpu_plugins.gpu.environment import Facts
+from xpu_plugins.gpu.judges import Look
 from xpu_shared.health import Evidence, Finding
 from xpu_shared.kubelet.registration import CHANNEL
 from xpu_shared.kubelet.sockets import target
@@ -28,6 +29,7 @@ SHORTEST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds between attempts
 LARGEST_ANSWER = 4 * 1024 * 1024  # bytes
 MOST_DEVICES, MOST_DOMAINS = 1024, 64  # in an answer, of a device
 LONGEST_TEXT = 256
+UUID = re.compile(r"[0-9A-Za-z-]{1,64}")
 OK, WARNING = 1, 2  # severities; 0 is unknown, 3 critical, 4 failed
 SEVERITIES = ("unknown", "ok", "warning", "critical", "failed")
 
@@ -51,7 +53,7 @@ def looks(answer: "pb.DeviceHealthResponse", *, tolerated: Collection[str], max_
             name, finding = _finding(status, tolerated)
             if name not in findings or findings[name].evidence is not Evidence.BAD:
                 findings[name] = finding
-        found[address] = Look(findings=findings, known_for=max_age, exhaustive=True, facts=_facts(device.info))
+        found[address] = Look(findings=findings, known_for=max_age, exhaustive=True, uuid=_facts(device.info).uuid)
     return found
 
 
@@ -72,9 +74,15 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST_TEXT])
 
 
+def facts(answer: "pb.DeviceHealthResponse") -> dict[str, Facts]:
+    """What else an answer says of each GPU, by PCI address."""
+    by_address = {device.info.pci.bdf.lower(): _facts(device.info) for device in answer.devices[:MOST_DEVICES]}
+    return {address: facts for address, facts in by_address.items() if PCI_ADDRESS.fullmatch(address)}
+
+
 def _facts(info: "pb.DeviceInformation") -> Facts:
     size = sum(memory.size for memory in info.memory)
-    return Facts(memory_bytes=size or None, uuid=info.uuid if re.fullmatch(r"[0-9A-Za-z-]{1,64}", info.uuid) else "")
+    return Facts(memory_bytes=size or None, uuid=info.uuid if UUID.fullmatch(info.uuid) else "")
 
 
 class Xpumd:
@@ -94,15 +102,15 @@ class Xpumd:
         self._shortest_wait = shortest_wait
         self._trouble: str | None = None
 
-    async def run(self, take: Callable[[Mapping[str, Look]], None]) -> None:
-        """Listen until cancelled; `take` gets what each answer says."""
+    async def run(self, take: Callable[[Mapping[str, Look], Mapping[str, Facts]], None]) -> None:
+        """Listen until cancelled; `take` gets what each answer says of each GPU's health, and what else."""
         wait = self._shortest_wait
         while True:
             try:
                 async for answer in self._answers():
                     wait = self._shortest_wait
                     self._note("")
-                    take(looks(answer, tolerated=self._tolerated, max_age=self._max_age))
+                    take(looks(answer, tolerated=self._tolerated, max_age=self._max_age), facts(answer))
                 self._note("it ended the stream")
             except TimeoutError:
                 self._note(f"no answer for {self._max_age:g} s")

@@ -82,6 +82,12 @@ def configure(log_format: str, verbosity: int) -> None:
     logger.propagate = False
 
 
+def silence() -> None:
+    """Write no records from now on."""
+    logging.getLogger(ROOT).handlers[:] = [logging.NullHandler()]
+    logging.getLogger(ROOT).propagate = False
+
+
 def fields_of(record: logging.LogRecord) -> dict[str, Shown]:
     """The record's fields as they are shown; one that cannot be shown never costs the record."""
     fields: Mapping[str, object] = getattr(record, "fields", {})

@@ -4,6 +4,7 @@ Both sides apply it: a sensor that answers NaN is not published, and a publisher
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,8 +20,18 @@ MOST_WATTS = 100_000.0
 MOST_JOULES = 1e12
 MOST_VOLTS = 1000.0
 MOST_HERTZ = 10**12
+LARGEST = 4 * 1024 * 1024  # bytes of a frame; 64 GPUs need less than 64 KiB
+MAX_SKEW = 300.0  # seconds that the clock of another machine may differ
 UINT32 = 2**32 - 1
 UINT64 = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a subscriber takes of a message as a whole."""
+
+    largest: int = LARGEST  # bytes of a frame
+    max_skew: float = MAX_SKEW  # seconds
 
 
 def whole(value: int | None, most: int = UINT64) -> int | None:

@@ -81,7 +81,7 @@ class SnapshotReader:
     """Reads snapshots; `dropped` counts what of them could not be used, by reason."""
 
     def __init__(self, *, groups: frozenset[Group] = ALL_GROUPS) -> None:
-        """`groups` are those whose components are read: making values of what nobody asks for is most of the work."""
+        """`groups` are those whose components and status are read: to read what nobody asks for is most of the work."""
         self.dropped: Counter[str] = Counter()
         self._groups = groups
 
@@ -170,7 +170,7 @@ class SnapshotReader:
         statuses: dict[Group, GroupStatus] = {}
         for message in messages:
             group = _word(GROUPS, message.group)
-            if group is not Group.UNSPECIFIED:  # of a newer version otherwise
+            if group is not Group.UNSPECIFIED and group in self._groups:  # unspecified: of a newer version
                 statuses[group] = _status(message)
         return statuses
 
@@ -261,10 +261,9 @@ def _indicator(message: pb.Indicator) -> Indicator:
 
 
 def _status(message: pb.GroupStatus) -> GroupStatus:
-    error = message.last_error
     return GroupStatus(
         age=message.age_ms / 1000 if message.HasField("age_ms") else None,
-        last_error=ResultError(code=error.code, text=text(error.text, LONGEST_REASON))
+        last_error=ResultError(code=message.last_error.code, text=text(message.last_error.text, LONGEST_REASON))
         if message.HasField("last_error")
         else None,
     )

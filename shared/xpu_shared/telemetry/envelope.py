@@ -9,7 +9,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from xpu_shared.telemetry.bounds import text
+from xpu_shared.telemetry.bounds import LARGEST, text
 from xpu_shared.telemetry.decoding import SnapshotReader
 from xpu_shared.telemetry.encoding import snapshot_message
 from xpu_shared.telemetry.readings import Envelope
@@ -17,8 +17,8 @@ from xpu_wire import telemetry_pb2 as pb
 
 DEVICES: Final = b"devices"  # the topic of device snapshots
 SCHEMA_VERSION = 1
-LARGEST = 4 * 1024 * 1024  # bytes of a frame that a subscriber takes by default; 64 GPUs need less than 64 KiB
 LONGEST_VALIDITY = 24 * 3600.0  # seconds
+LATEST = 2**48  # ms: in 8,900 years
 BOOT_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -92,5 +92,7 @@ def _check(message: pb.Envelope) -> None:
         raise MalformedMessageError("sender", f"source {message.source[:32]!r}, boot id {message.boot_id[:64]!r}")
     if not 0 < message.validity_ms <= LONGEST_VALIDITY * 1000:
         raise MalformedMessageError("validity", f"valid for {message.validity_ms} ms, expected 1 ms to 24 h")
+    if max(message.wall_time_ms, message.monotonic_ms) > LATEST:
+        raise MalformedMessageError("time", f"made at {message.wall_time_ms} ms, {message.monotonic_ms} ms since boot")
     if message.sequence < message.start_sequence:
         raise MalformedMessageError("sequence", f"sequence {message.sequence} before start {message.start_sequence}")

@@ -12,24 +12,17 @@ from dataclasses import dataclass, field
 import zmq
 
 from xpu_shared.program.logs import Log
+from xpu_shared.telemetry.bounds import Limits
 from xpu_shared.telemetry.clocks import boot_id
 from xpu_shared.telemetry.counters import SubscriberCounters
 from xpu_shared.telemetry.curve import ClientKeys
 from xpu_shared.telemetry.decoding import ALL_GROUPS, SnapshotReader
-from xpu_shared.telemetry.envelope import DEVICES, LARGEST, MalformedMessageError, decode, subscription
+from xpu_shared.telemetry.envelope import DEVICES, MalformedMessageError, decode, subscription
 from xpu_shared.telemetry.freshness import Now, OutdatedMessageError, Received, is_restart, received
 from xpu_shared.telemetry.kinds import Group
 from xpu_shared.telemetry.link import Link
 
-MAX_SKEW = 300.0  # seconds that the clock of another machine may differ, by default
-
 log = Log("telemetry")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    largest: int = LARGEST  # bytes of a frame
-    max_skew: float = MAX_SKEW  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

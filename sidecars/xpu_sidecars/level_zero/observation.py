@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from xpu_shared.program.every_page import alive, build_info
 from xpu_shared.program.options import ListenAddress
 from xpu_shared.program.web import serve as serve_page
-from xpu_shared.telemetry.counters import PublisherCounters
+from xpu_shared.telemetry.metrics import publisher_metrics
 from xpu_shared.telemetry.publisher import Publisher
 from xpu_sidecars.level_zero.published import STARTING, Published
 from xpu_sidecars.level_zero.supervisor import Supervisor
@@ -21,8 +21,7 @@ def serve(
 ) -> Callable[[], None]:
     """Serve the page; returns what ends it. Called on the event loop."""
     registry = CollectorRegistry()
-    registry.register(SidecarCollector(published, supervisor, program=program))
-    registry.register(PublisherCollector(publisher.counters))
+    registry.register(SidecarCollector(published, supervisor, publisher, program=program))
     loop = asyncio.get_running_loop()
     page = serve_page(address, registry, healthy=lambda: alive(loop), ready=lambda: readiness(published))
     return page.close
@@ -38,9 +37,10 @@ def readiness(published: Published) -> tuple[bool, str]:
 class SidecarCollector(Collector):
     """Turns the collector's state into metrics, from the page's thread."""
 
-    def __init__(self, published: Published, supervisor: Supervisor, *, program: str) -> None:
+    def __init__(self, published: Published, supervisor: Supervisor, publisher: Publisher, *, program: str) -> None:
         self._published = published
         self._supervisor = supervisor
+        self._publisher = publisher
         self._program = program
 
     def collect(self) -> Iterator[Metric]:
@@ -56,6 +56,7 @@ class SidecarCollector(Collector):
         )
         yield self._devices()
         yield from self._counts()
+        yield from publisher_metrics(self._publisher.counters)
 
     def _devices(self) -> Metric:
         metric = GaugeMetricFamily("xpu_collector_devices", "GPUs by how they are sampled.", labels=("state",))
@@ -78,34 +79,3 @@ class SidecarCollector(Collector):
             failed.add_metric((address, group), count.failed_calls)
             dropped.add_metric((address, group), count.dropped_samples)
         yield from (failed, dropped)
-
-
-class PublisherCollector(Collector):
-    """Turns the publisher's counters into metrics, from the page's thread."""
-
-    def __init__(self, counters: PublisherCounters) -> None:
-        self._counters = counters
-
-    def collect(self) -> Iterator[Metric]:
-        counters = self._counters
-        yield CounterMetricFamily("xpu_telemetry_messages", "Snapshots published.", value=counters.messages)
-        yield CounterMetricFamily("xpu_telemetry_bytes", "Their bytes.", value=counters.bytes)
-        yield CounterMetricFamily(
-            "xpu_telemetry_repeats", "Snapshots sent once more, for a newcomer.", value=counters.repeats
-        )
-        yield CounterMetricFamily(
-            "xpu_telemetry_refused_keys", "Clients whose key is not in the list.", value=counters.refused_keys
-        )
-        failures = CounterMetricFamily(
-            "xpu_telemetry_failures", "Snapshots that did not leave, by reason.", labels=("reason",)
-        )
-        for reason, count in dict(counters.failures).items():
-            failures.add_metric((reason,), count)
-        yield failures
-        yield GaugeMetricFamily(
-            "xpu_telemetry_subscriptions", "Subscriptions now; a plugin has one.", value=counters.subscriptions
-        )
-        if counters.newest:
-            yield GaugeMetricFamily(
-                "xpu_snapshot_timestamp_seconds", "Unix time of the newest snapshot.", value=counters.newest
-            )

@@ -348,3 +348,25 @@ class TestSharing:
         devices = gpus.scan(shared_dev_num=2).devices["i915"]
 
         assert {device.cdi.qualified_name for device in devices if device.cdi} == {"intel.cdi.k8s.io/gpu=card0"}
+
+
+class TestHardware:
+    """The PCI address, by which sources of health know a card."""
+
+    def test_it_is_in_the_card_s_link(self, gpus: HandmadeGpus) -> None:
+        gpus.card("card0", path="pci0000:16/0000:16:00.0/0000:17:00.0")
+
+        assert only(gpus.scan()).hardware == "0000:17:00.0"
+
+    def test_or_in_that_of_its_device(self, gpus: HandmadeGpus) -> None:
+        device = gpus.card("card0", path="pci0000:16/0000:17:00.0")
+        (gpus.drm / "card0").unlink()
+        (gpus.drm / "card0").mkdir()
+        (gpus.drm / "card0/device").symlink_to(device)
+
+        assert only(gpus.scan()).hardware == "0000:17:00.0"
+
+    def test_a_card_without_one_is_offered_all_the_same(self, gpus: HandmadeGpus) -> None:
+        gpus.card("card0", path="platform/soc")
+
+        assert only(gpus.scan()).hardware == ""

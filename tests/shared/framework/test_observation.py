@@ -3,6 +3,7 @@
 import asyncio
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,23 @@ async def test_the_page_tells_what_the_framework_does(tmp_path: Path, port: int)
         'xpu_scan_last_success_timestamp_seconds{plugin="demo.intel.com"}',
     ):
         assert line in text, f"{line} is missing"
+
+
+async def test_the_page_says_how_each_device_is_and_why(tmp_path: Path, port: int) -> None:
+    ill = replace(unit("b", health=Health.UNHEALTHY), conditions=("fever", "unknown"))
+    plugin = DemoPlugin(devices={"unit": [unit("a"), ill, replace(unit("c"), conditions=("unknown",)), unit("d")]})
+    async with running(tmp_path, plugin, metrics_address=ListenAddress("127.0.0.1", port)) as node:
+        await node.kubelet.wait_for_list(RESOURCE)
+        plugin.devices = {"unit": plugin.devices["unit"][:3]}
+        node.uevent()
+        await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.allocatable == 2)
+        text = await page(node, port)
+
+    for device, reason, value in (
+        *(("a", "", 1), ("b", "fever", 0), ("b", "unknown", 0), ("c", "unknown", 1), ("d", "gone", 0)),
+    ):
+        assert f'xpu_device_health{{device="{device}",reason="{reason}",resource="{RESOURCE}"}} {value}.0' in text
+    assert text.count("xpu_device_health{") == 5
 
 
 async def test_ready_means_registered_and_listened_to(tmp_path: Path, port: int) -> None:

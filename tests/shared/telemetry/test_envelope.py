@@ -267,6 +267,8 @@ def test_only_the_groups_asked_for_are_read() -> None:
         (lambda message: message.ClearField("validity_ms"), "validity"),
         (lambda message: setattr(message, "validity_ms", 2**32 - 1), "validity"),
         (lambda message: setattr(message, "sequence", 4), "sequence"),
+        (lambda message: setattr(message, "wall_time_ms", 2**64 - 1), "time"),
+        (lambda message: setattr(message, "monotonic_ms", 2**48 + 1), "time"),
     ],
 )
 def test_an_envelope_must_say_whose_it_is_and_how_old(change: Callable[[pb.Envelope], object], reason: str) -> None:

@@ -21,8 +21,8 @@ from telemetry_transport import (
     until,
     version,
 )
+from xpu_shared.telemetry.bounds import Limits
 from xpu_shared.telemetry.readings import DeviceSnapshot
-from xpu_shared.telemetry.subscriber import Limits
 
 
 @pytest.fixture

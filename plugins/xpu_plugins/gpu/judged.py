@@ -1,0 +1,134 @@
+"""The GPU plugin with a source besides sysfs: it judges health, and tells containers what only the source knows."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from xpu_plugins.gpu.card import DRIVERS
+from xpu_plugins.gpu.environment import Facts, cards_of, environment, updated
+from xpu_plugins.gpu.first_message import FirstMessage
+from xpu_plugins.gpu.judges import Judges, Look, Opinion
+from xpu_plugins.gpu.plugin import GpuPlugin
+from xpu_plugins.gpu.settings import GpuSettings
+from xpu_shared.device import Allocation, Device, ScanResult
+from xpu_shared.plugin import Causes
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+    from xpu_plugins.gpu.sidecars import Sidecars
+    from xpu_shared.telemetry.freshness import Received
+
+PATIENCE = 60.0  # seconds between two measurements that still count as one time of being well
+MARGIN = 0.01  # seconds after which what runs out has surely run out
+
+
+class JudgedGpuPlugin(GpuPlugin):
+    def __init__(self, settings: GpuSettings) -> None:
+        super().__init__(settings)
+        self._judging = settings.health_management or settings.xpumd_endpoint is not None
+        self._judges = Judges(
+            dwell=settings.health_leave_dwell, patience=PATIENCE, unknown_is_bad=settings.health_stale == "unhealthy"
+        )
+        self._addresses: Mapping[str, str] = {}  # on the PCI bus, by card; replaced by each scan
+        self._facts: Mapping[str, Facts] = {}  # by address; replaced by each message
+        self._first = FirstMessage()
+        self._sidecars: Sidecars | None = None
+        self._causes: Causes | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def scan(self) -> ScanResult:
+        result = super().scan()
+        gpus = [device for type_ in DRIVERS for device in result.devices.get(type_, ()) if device.cdi]
+        self._addresses = {device.cdi.name: device.hardware for device in gpus if device.cdi and device.hardware}
+        if self._judging:
+            self._first.wait()
+        return result
+
+    async def run_beside_scans(self, causes: Causes) -> None:
+        self._causes = causes
+        self._first.listening()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                if self._settings.xpumd_endpoint is not None:
+                    tasks.create_task(self._listen_to_xpumd())
+                if self._settings.endpoints:
+                    tasks.create_task(self._listen_to_sidecars())
+        finally:
+            self._expire_at(None)
+
+    def judge(self, device_type: str, devices: Sequence[Device]) -> Sequence[Device]:
+        """All ids of a card share its judgement; a monitoring resource is never judged."""
+        if not self._judging or device_type not in DRIVERS:
+            return devices
+        now = time.monotonic()
+        addresses = {device.hardware for device in devices}
+        self._judges.expect(addresses - {""}, now)
+        self._expire_at(self._judges.next_expiry(now))
+        opinions = {address: self._judges.opinion(address or None, now) for address in addresses}
+        return [judged(device, opinions[device.hardware]) for device in devices]
+
+    def prepare(self, device_type: str, ids: Sequence[str], allocation: Allocation) -> Allocation:
+        """Add what is known of the GPUs to the container's environment."""
+        if not self._settings.inject_env or device_type not in DRIVERS:
+            return allocation
+        addresses = [self._addresses.get(card, "") for card in cards_of(ids)]
+        variables = environment([self._facts.get(address, Facts()) for address in addresses])
+        return replace(allocation, envs={**allocation.envs, **variables})
+
+    def metrics(self) -> "Iterator[Metric]":
+        return self._sidecars.metrics() if self._sidecars is not None else iter(())
+
+    async def _listen_to_xpumd(self) -> None:
+        from xpu_plugins.gpu.xpumd import Xpumd  # noqa: PLC0415 - gRPC's client, for this source alone
+
+        settings = self._settings
+        assert settings.xpumd_endpoint is not None
+        source = Xpumd(settings.xpumd_endpoint, tolerated=settings.xpumd_tolerate, max_age=settings.xpumd_max_age)
+        await source.run(lambda looks, facts: self._take("xpumd", looks, facts))
+
+    async def _listen_to_sidecars(self) -> None:
+        from xpu_plugins.gpu.readings import SidecarReader, facts, limits  # noqa: PLC0415 - as below
+        from xpu_plugins.gpu.sidecars import Sidecars  # noqa: PLC0415 - with ZeroMQ, for this source alone
+
+        readers: dict[str, SidecarReader] = {}
+
+        def take(endpoint: str, message: "Received") -> None:
+            reader = readers.setdefault(endpoint, SidecarReader(limits(self._settings)))
+            snapshot, age = message.envelope.payload, max(0.0, time.monotonic() - message.made_at)
+            looks = reader.looks(snapshot, age=age, validity=message.envelope.validity) if self._judging else {}
+            self._take(endpoint, looks, facts(snapshot))
+
+        self._sidecars = Sidecars(self._settings)
+        await self._sidecars.run(take)
+
+    def _take(self, source: str, looks: Mapping[str, Look], facts: Mapping[str, Facts]) -> None:
+        """What a message says."""
+        now = time.monotonic()
+        self._facts = updated(self._facts, facts, present=set(self._addresses.values()))
+        self._tell(lambda: self._judges.take(source, looks, now) if self._judging else False, now)
+        self._first.arrived()
+
+    def _tell(self, change: Callable[[], bool], now: float) -> None:
+        if change() and self._causes is not None:
+            self._causes.judge()
+        self._expire_at(self._judges.next_expiry(now))
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        self._tell(lambda: self._judges.expire(now), now)
+
+    def _expire_at(self, when: float | None) -> None:
+        """Look again when the next GPU will count as unknown."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        loop = asyncio.get_running_loop()
+        self._expiry = None if when is None else loop.call_later(when - time.monotonic() + MARGIN, self._expire)
+
+
+def judged(device: Device, opinion: Opinion) -> Device:
+    if not opinion.conditions:
+        return device
+    return replace(device, health=opinion.health, reason=opinion.text, conditions=opinion.conditions)

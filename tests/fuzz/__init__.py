@@ -1,0 +1,1 @@
+"""Fuzzers: `make fuzz` runs them long, the gate runs them short."""
