@@ -23,14 +23,16 @@ def serve(
     registry = CollectorRegistry()
     registry.register(SidecarCollector(published, supervisor, publisher, program=program))
     loop = asyncio.get_running_loop()
-    page = serve_page(address, registry, healthy=lambda: alive(loop), ready=lambda: readiness(published))
+    page = serve_page(
+        address, registry, healthy=lambda: alive(loop), ready=lambda: readiness(published, publisher.trouble)
+    )
     return page.close
 
 
-def readiness(published: Published) -> tuple[bool, str]:
+def readiness(published: Published, obstacle: str) -> tuple[bool, str]:
     """Ready: something is published, be it that there is nothing to read and why."""
-    if published.unavailable == STARTING:
-        return False, STARTING
+    if obstacle or published.unavailable == STARTING:
+        return False, obstacle or STARTING
     return True, f"unavailable: {published.unavailable}" if published.unavailable else "ok"
 
 

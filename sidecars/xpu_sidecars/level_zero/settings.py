@@ -8,16 +8,16 @@ from typing import Annotated, ClassVar
 from xpu_shared.program.endpoints import LONGEST_PATH, Endpoints
 from xpu_shared.program.options import Address, Boolean, Choice, Duration, FilePath, Integer, ListenAddress, Text
 from xpu_shared.program.settings import OBSERVATION, PATHS, flag_name
+from xpu_shared.telemetry.settings import TELEMETRY, PublisherSettings
 from xpu_sidecars.level_zero.library import DEFAULT_LIBRARY
 
 MEASURING = "What is measured, and how"
-PUBLISHING = "Where it is published"
 SOCKET_NAME = "level-zero.sock"
 METRICS = ListenAddress(host="", port=9101)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SidecarSettings:
+@dataclass(frozen=True, kw_only=True)
+class SidecarSettings(PublisherSettings):
     # Read by pydantic when a YAML file is given; its keys are the flags' names.
     __pydantic_config__: ClassVar[Mapping[str, object]] = {"extra": "forbid", "alias_generator": flag_name}
 
@@ -31,20 +31,13 @@ class SidecarSettings:
     publish: Annotated[
         tuple[str, ...],
         Endpoints(
-            group=PUBLISHING,
+            group=TELEMETRY,
             help=f"where plugins find it; may be given several times; by default {SOCKET_NAME} beside --socket",
         ),
     ] = ()
-    publish_secret_key: Annotated[
-        Path | None, FilePath(group=PUBLISHING, help="the file with this sidecar's secret key, for endpoints of tcp://")
-    ] = None
-    publish_allowed_keys: Annotated[
-        Path | None,
-        FilePath(group=PUBLISHING, help="the file with the public keys that may subscribe, one a line, for tcp://"),
-    ] = None
     socket: Annotated[
         Path,
-        FilePath(group=PUBLISHING, help="its directory is where we publish by default; no gRPC server is put there"),
+        FilePath(group=TELEMETRY, help="its directory is where we publish by default; no gRPC server is put there"),
     ] = Path("/var/lib/levelzero/server.sock")
     sysfs_root: Annotated[Path, FilePath(group=PATHS, help="where sysfs is mounted")] = Path("/sys")
     metrics_address: Annotated[
@@ -56,9 +49,7 @@ class SidecarSettings:
     def __post_init__(self) -> None:
         if not self.publish and len(str(self.socket.with_name(SOCKET_NAME)).encode()) > LONGEST_PATH:
             raise ValueError(f"--socket={self.socket}: expected a path whose directory has room for {SOCKET_NAME}")
-        open_to_all = [endpoint for endpoint in self.publish if endpoint.startswith("tcp://")]
-        if open_to_all and not (self.publish_secret_key and self.publish_allowed_keys):
-            raise ValueError(f"--publish={open_to_all[0]}: needs --publish-secret-key and --publish-allowed-keys")
+        self.check_publish()
 
     @property
     def endpoints(self) -> tuple[str, ...]:

@@ -254,6 +254,8 @@ def test_what_is_in_the_socket_s_place_is_left_alone(library: Scenario, kind: st
             line_ = program.read_until("cannot publish, keeps trying")
             assert str(place) in line_
             assert "not a socket" in line_
+            assert program.page("/readyz")[0] == 503
+            assert str(place) in program.page("/readyz")[1]
         assert place.lstat() == before
 
 
@@ -281,7 +283,10 @@ def test_a_second_sidecar_waits_for_the_first_one_s_socket(library: Scenario) ->
         (["--sampling-interval=2h"], "flag --sampling-interval"),
         (["--publish=/run/xpu/x"], "flag --publish: expected ipc://"),
         ([f"--publish=ipc:///{'x' * 107}"], "flag --publish: expected ipc://"),
-        (["--publish=tcp://0.0.0.0:5556"], "--publish=tcp://0.0.0.0:5556: needs --publish-secret-key and"),
+        (
+            ["--publish=tcp://0.0.0.0:5556"],
+            "--publish=tcp://0.0.0.0:5556: tcp:// is only used with keys, --publish-secret-key and",
+        ),
         ([f"-socket=/{'x' * 100}/s.sock"], "expected a path whose directory has room for level-zero.sock"),
         (["--library"], "flag --library needs a value"),
         (["--librar=x"], "did you mean --library"),
