@@ -8,8 +8,9 @@ INSTALLED := .venv/installed
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-demo: $(INSTALLED)  ## Run a simulated node with four GPUs and the GPU plugin, for about 20 seconds.
-	@$(BIN)/xpu-simulator run four-gpus --plugin xpu-gpu-plugin --scenario demo
+demo: $(INSTALLED)  ## Run a simulated node with four GPUs, the GPU plugin and its sidecar, for about 25 seconds.
+	@$(BIN)/xpu-simulator run four-gpus --plugin "xpu-gpu-plugin --telemetry {telemetry} --health-leave-dwell=3s" \
+		--sidecar xpu-level-zero-sidecar --scenario demo
 
 test: $(INSTALLED)  ## Run the tests.
 	$(BIN)/pytest

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 DRIVERS = ("i915", "xe")
@@ -19,6 +20,33 @@ def driven_gpus(sysfs: Path) -> frozenset[str] | None:
     except OSError:
         return None
     return frozenset(found)
+
+
+class Departures:
+    """Lost devices that the kernel's drivers no longer have: pulled out, not broken.
+
+    The library goes on calling such a device lost, also when another one is plugged in at its place, until devices are
+    enumerated again. Until then nothing is said of it.
+    """
+
+    def __init__(self, sysfs: Path) -> None:
+        self._sysfs = sysfs
+        self._seen = driven_gpus(sysfs) or frozenset()  # ever; what was never there cannot have left
+        self._enumeration = 0
+        self.gone: set[str] = set()
+
+    def look(self, lost: Collection[str], enumeration: int) -> None:
+        """Look where the lost devices of this enumeration are."""
+        if enumeration != self._enumeration:
+            self._enumeration, self.gone = enumeration, set()
+        if lost and (now := driven_gpus(self._sysfs)) is not None:
+            self._seen |= now
+            self.gone |= (self._seen & set(lost)) - now
+
+    @property
+    def back(self) -> bool:
+        """One that had left is there again."""
+        return bool(self.gone and self.gone & (driven_gpus(self._sysfs) or frozenset()))
 
 
 class Changes:

@@ -1,6 +1,6 @@
 """What the sidecar publishes: the newest reading of each device, however the collector fares."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from xpu_shared.telemetry.kinds import Group
@@ -42,12 +42,19 @@ class Published:
         self.hanging, self.left_alone = frozenset(), frozenset()
         self._frame = replace(self._frame, unavailable=reason, problems=(), wsl=None)
 
-    def snapshot(self, now: float) -> DeviceSnapshot:
-        """Everything that is known, each group with its age at `now`."""
+    @property
+    def lost(self) -> frozenset[str]:
+        """Devices that the library calls lost."""
+        return frozenset(address for address, reading in self.readings.items() if reading.state.lost_rounds)
+
+    def snapshot(self, now: float, *, without: Collection[str] = ()) -> DeviceSnapshot:
+        """Everything that is known, each group with its age at `now`, `without` some devices."""
         return replace(
             self._frame,
             devices=tuple(
-                aged(self.readings[address], now - self._taken[address]) for address in sorted(self.readings)
+                aged(self.readings[address], now - self._taken[address])
+                for address in sorted(self.readings)
+                if address not in without
             ),
         )
 

@@ -57,6 +57,7 @@ class Sidecar:
         self._keys = keys
         self._program = program
         self._published = Published(version("xpu-device-plugins"))
+        self._departures = gpus.Departures(settings.sysfs_root)
         self._changed = asyncio.Event()
         self._sayer = Sayer()
 
@@ -110,7 +111,7 @@ class Sidecar:
                 page = serve(settings.metrics_address, self._published, supervisor, publisher, program=self._program)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(supervisor.run())
-                tasks.create_task(self._publish_for_ever(publisher))
+                tasks.create_task(self._publish_for_ever(publisher, supervisor))
                 tasks.create_task(self._watch_gpus(supervisor))
         finally:
             publisher.close()
@@ -125,14 +126,15 @@ class Sidecar:
         self._published.trouble(reason)
         self._changed.set()
 
-    async def _publish_for_ever(self, publisher: Publisher) -> None:
+    async def _publish_for_ever(self, publisher: Publisher, supervisor: Supervisor) -> None:
         """At each report, and without reports about as often."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(1.5 * self._settings.sampling_interval):
                     await self._changed.wait()
             self._changed.clear()
-            snapshot = self._published.snapshot(time.monotonic())
+            self._departures.look(self._published.lost, supervisor.starts)
+            snapshot = self._published.snapshot(time.monotonic(), without=self._departures.gone)
             self._sayer.say(snapshot)
             publisher.publish(snapshot)
 
@@ -147,6 +149,7 @@ class Sidecar:
                 and len(supervisor.abandoned) < MOST_ABANDONED
                 and time.monotonic() - enumerated >= SECOND_CHANCE
             )
-            if changes.look(gpus.driven_gpus(self._settings.sysfs_root)) or second_chance:
+            changed = changes.look(gpus.driven_gpus(self._settings.sysfs_root))
+            if changed or second_chance or self._departures.back:
                 enumerated = time.monotonic()
                 supervisor.enumerate_again()

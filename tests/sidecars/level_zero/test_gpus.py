@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xpu_sidecars.level_zero.gpus import Changes, driven_gpus
+from xpu_sidecars.level_zero.gpus import Changes, Departures, driven_gpus
 
 FIRST, SECOND = frozenset({"0000:03:00.0"}), frozenset({"0000:03:00.0", "0000:04:00.0"})
 
@@ -43,3 +43,32 @@ def test_a_directory_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path, mon
 def test_a_change_is_told_once_it_has_lasted(looks: list[frozenset[str] | None], told: list[bool]) -> None:
     changes = Changes(FIRST)
     assert [changes.look(look) for look in looks] == told
+
+
+def driver(sysfs: Path, *addresses: str) -> None:
+    for address in addresses:
+        (sysfs / "bus/pci/drivers/i915" / address).mkdir(parents=True)
+
+
+def test_a_lost_device_that_left_its_driver_was_pulled_out(tmp_path: Path) -> None:
+    driver(tmp_path, "0000:03:00.0", "0000:04:00.0")
+    departures = Departures(tmp_path)
+    departures.look({"0000:03:00.0"}, 1)
+    assert departures.gone == set()  # it is there and broken
+
+    (tmp_path / "bus/pci/drivers/i915/0000:03:00.0").rmdir()
+    departures.look({"0000:03:00.0"}, 1)
+    assert (departures.gone, departures.back) == ({"0000:03:00.0"}, False)
+
+    driver(tmp_path, "0000:03:00.0")
+    departures.look({"0000:03:00.0"}, 1)
+    assert (departures.gone, departures.back) == ({"0000:03:00.0"}, True)  # another one, of which the library knows not
+
+    departures.look(set(), 2)  # it was enumerated
+    assert (departures.gone, departures.back) == (set(), False)
+
+
+def test_what_sysfs_never_had_cannot_have_left(tmp_path: Path) -> None:
+    departures = Departures(tmp_path)
+    departures.look({"0000:03:00.0"}, 1)
+    assert departures.gone == set()
