@@ -16,7 +16,7 @@ test: $(INSTALLED)  ## Run the tests.
 	$(BIN)/pytest
 
 test-cluster: $(INSTALLED)  ## Run the tests that need a real cluster; CONTRIBUTING.md says how to have one.
-	$(BIN)/pytest tests/cluster
+	$(BIN)/pytest tests/cluster -o faulthandler_timeout=400
 
 install: $(INSTALLED)  ## Create or update .venv: all programs, all extras, the development tools.
 

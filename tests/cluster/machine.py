@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,18 @@ class Cluster:
             lambda: f"capacity, allocatable {wanted}, but {self.gpus(resource)}",
             seconds=seconds,
         )
+
+    def last_wrong_count(self, *, capacity: int, allocatable: int, watched_seconds: float) -> float:
+        """Watch the node's counts and return when they were last wrong, in seconds from now; 0 when they never were."""
+        started = now = time.monotonic()
+        last = 0.0
+        while now < started + watched_seconds:
+            counts = self.gpus()
+            now = time.monotonic()
+            if counts != (capacity, allocatable):
+                last = now - started
+            time.sleep(0.05)
+        return last
 
     def run_pod(self, name: str, gpus: int, script: str = "sleep 100000", resource: str = RESOURCE) -> None:
         container = {
@@ -136,12 +149,16 @@ class PluginProcess:
     def start(self, *flags: str) -> None:
         program = Path(sys.executable).with_name("xpu-gpu-plugin")
         roots = (f"--sysfs-root={self.tree.sysfs}", f"--dev-root={self.tree.dev}", f"--host-dev-root={self.tree.dev}")
-        before = self._registrations()
-        with self.log.open("ab") as log:
+        with self.returns(), self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [program, *roots, f"--uevent-socket={self.tree.root / 'uevents'}", *flags], stderr=log
             )
 
+    @contextmanager
+    def returns(self) -> Iterator[None]:
+        """What happens inside makes the plugin register; at its end it has."""
+        before = self._registrations()
+        yield
         wait_until(lambda: self._registrations() > before, self.log.read_text, seconds=40)
 
     def _registrations(self) -> int:

@@ -143,7 +143,7 @@ class CardProgram:
             await loop.create_datagram_endpoint(lambda: self.listener, local_addr=path, family=socket.AF_UNIX)
         if self.options.child:
             await asyncio.create_subprocess_exec("sleep", "1000")
-        print("the cards are served")
+        print("the cards are served", flush=True)
         while not self.ended:
             await self._look()
             if self.options.exit_code is not None and self.plugin.sent:

@@ -12,7 +12,7 @@ from xpu_shared.health import Evidence, Finding
 from xpu_shared.telemetry.kinds import Group, LinkStatus, MemoryHealth, RasSeverity, TemperatureKind
 from xpu_shared.telemetry.readings import DeviceReading, DeviceState, MemoryModule, PciLink, RasErrorSet
 
-OLDEST = 60.0  # seconds: an older sample says nothing any more
+OLDEST = 60.0  # seconds: an older sample says nothing any more, unless its source speaks more seldom
 LOST = 2  # rounds in a row in which the device did not answer
 
 AREAS = {
@@ -40,13 +40,16 @@ class Observation:
     temperatures: Temperatures  # the newest of each sensor that is there, for the next observation
 
 
-def observe(reading: DeviceReading, limits: Limits, last: Temperatures, *, age: float = 0.0) -> Observation:
+def observe(
+    reading: DeviceReading, limits: Limits, last: Temperatures, *, age: float = 0.0, validity: float = 0.0
+) -> Observation:
     """What a reading says.
 
     Args:
         last: the temperatures of the last observation. A sensor that does not answer counts with its last value: that
             it died when it was hot does not make it cool.
         age: seconds since the reading was made.
+        validity: seconds that it is good for.
     """
     temperatures = known_temperatures(reading, last)
     state = _state(reading.state)
@@ -63,7 +66,7 @@ def observe(reading: DeviceReading, limits: Limits, last: Temperatures, *, age: 
         name: Finding(evidence=evidence, text=text, age=sampled + age)
         for sampled, found in by_age
         for name, (evidence, text) in found.items()
-        if sampled <= OLDEST
+        if sampled <= max(OLDEST, validity)
     }
     return Observation(findings=findings, warnings=tuple(_warnings(reading)), temperatures=temperatures)
 

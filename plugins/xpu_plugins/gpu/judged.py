@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from xpu_plugins.gpu.sidecars import Sidecars
     from xpu_shared.telemetry.freshness import Received
 
-PATIENCE = 60.0  # seconds between two measurements that still count as one time of being well
 MARGIN = 0.01  # seconds after which what runs out has surely run out
 
 
@@ -29,9 +28,7 @@ class JudgedGpuPlugin(GpuPlugin):
     def __init__(self, settings: GpuSettings) -> None:
         super().__init__(settings)
         self._judging = settings.health_management or settings.xpumd_endpoint is not None
-        self._judges = Judges(
-            dwell=settings.health_leave_dwell, patience=PATIENCE, unknown_is_bad=settings.health_stale == "unhealthy"
-        )
+        self._judges = Judges(dwell=settings.health_leave_dwell, unknown_is_bad=settings.health_stale == "unhealthy")
         self._addresses: Mapping[str, str] = {}  # on the PCI bus, by card; replaced by each scan
         self._facts: Mapping[str, Facts] = {}  # by address; replaced by each message
         self._first = FirstMessage()

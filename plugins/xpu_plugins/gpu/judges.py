@@ -11,6 +11,7 @@ from xpu_shared.device import Health
 from xpu_shared.health import UNKNOWN, Evidence, Finding, Judgement, judge
 from xpu_shared.program.logs import Changes, Log
 
+PATIENCE = 60.0  # seconds between two measurements that still count as one time of being well
 SILENCE = "nothing tells of its health"
 NO_ADDRESS = "its health is not known: the card has no PCI address"
 
@@ -23,6 +24,7 @@ class Look:
 
     findings: Mapping[str, Finding]  # by condition
     known_for: float  # seconds from now that the GPU counts as known; 0: the message says nothing of its health
+    validity: float = 0.0  # seconds that the message is good for; sources that speak seldom are good for longer
     exhaustive: bool = False  # conditions that it does not mention are clear
     warnings: tuple[str, ...] = ()
     uuid: str = ""  # of the GPU at the address; empty: not known
@@ -47,16 +49,14 @@ class _Gpu:
 
 
 class Judges:
-    def __init__(self, *, dwell: float, patience: float, unknown_is_bad: bool = False) -> None:
+    def __init__(self, *, dwell: float, unknown_is_bad: bool = False) -> None:
         """Begin without any GPU.
 
         Args:
             dwell: seconds, as of `judge`.
-            patience: seconds, as of `judge`.
             unknown_is_bad: take a GPU out that nothing tells of.
         """
         self._dwell = dwell
-        self._patience = patience
         self._unknown_is_bad = unknown_is_bad
         self._gpus: dict[str, _Gpu] = {}
         self._newest: dict[str, tuple[Mapping[str, Look], float]] = {}  # message of each source, and when it came
@@ -123,7 +123,7 @@ class Judges:
             findings[UNKNOWN] = Finding(evidence=Evidence.CLEAR)
         else:
             findings.pop(UNKNOWN, None)
-        gpu.judgement = self._judge(gpu, findings, now)
+        gpu.judgement = self._judge(gpu, findings, now, patience=max(PATIENCE, look.validity))
         change = gpu.warnings.report(look.warnings)
         for text in change.new:
             log.warning("a GPU is not quite well", gpu=address, about=text)
@@ -139,8 +139,10 @@ class Judges:
             if gpu.known_until <= now:
                 gpu.judgement = self._judge(gpu, silence, now)
 
-    def _judge(self, gpu: _Gpu, findings: Mapping[str, Finding], now: float) -> Judgement:
-        return judge(gpu.judgement, findings, dwell=self._dwell, patience=self._patience, now=now)
+    def _judge(
+        self, gpu: _Gpu, findings: Mapping[str, Finding], now: float, *, patience: float = PATIENCE
+    ) -> Judgement:
+        return judge(gpu.judgement, findings, dwell=self._dwell, patience=patience, now=now)
 
     def _tell(self, now: float) -> bool:
         """One line in the log for each GPU of which something else is told now; True when there is one."""

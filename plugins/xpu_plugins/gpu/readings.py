@@ -36,9 +36,10 @@ class SidecarReader:
             age: seconds since it was made.
             validity: seconds that it is good for.
         """
+        last = self._temperatures
         observations = {
             reading.pci_address: observe(
-                reading, self._limits, self._temperatures.get(reading.pci_address, {}), age=age
+                reading, self._limits, last.get(reading.pci_address, {}), age=age, validity=validity
             )
             for reading in snapshot.devices
         }
@@ -56,6 +57,7 @@ def look(observation: Observation, *, uuid: str, validity: float) -> Look:
     return Look(
         findings=observation.findings,
         known_for=max(0.0, validity - newest),
+        validity=validity,
         warnings=observation.warnings,
         uuid=uuid,
     )

@@ -53,7 +53,9 @@ def looks(answer: "pb.DeviceHealthResponse", *, tolerated: Collection[str], max_
             name, finding = _finding(status, tolerated)
             if name not in findings or findings[name].evidence is not Evidence.BAD:
                 findings[name] = finding
-        found[address] = Look(findings=findings, known_for=max_age, exhaustive=True, uuid=_facts(device.info).uuid)
+        found[address] = Look(
+            findings=findings, known_for=max_age, validity=max_age, exhaustive=True, uuid=_facts(device.info).uuid
+        )
     return found
 
 

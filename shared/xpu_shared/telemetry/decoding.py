@@ -2,8 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
 
 from xpu_shared.telemetry.bounds import (
     COLDEST,
@@ -56,6 +58,9 @@ from xpu_shared.telemetry.readings import (
 from xpu_wire import telemetry_pb2 as pb
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+
+MOST_REMEMBERED = 1024  # records: those of 64 GPUs that stay as they are
 
 PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 ALL_GROUPS = frozenset(Group)
@@ -84,6 +89,17 @@ class SnapshotReader:
         """`groups` are those whose components and status are read: to read what nobody asks for is most of the work."""
         self.dropped: Counter[str] = Counter()
         self._groups = groups
+        self._remembered: dict[tuple[Callable[[Any], object], bytes], object] = {}
+
+    def _record(self, read: Callable[[M], T], message: M) -> T:
+        """What `read` makes of a message, from memory when it was the same before: most of a device stays as it is."""
+        key = (read, message.SerializeToString())
+        known = self._remembered.get(key)
+        if known is None:
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            known = self._remembered[key] = read(message)
+        return known  # type: ignore[return-value]  # the key has the function that made it
 
     def snapshot(self, message: pb.DeviceSnapshot) -> DeviceSnapshot:
         return DeviceSnapshot(
@@ -134,12 +150,16 @@ class SnapshotReader:
             driver_version=text(message.driver_version),
             integrated=message.integrated if message.HasField("integrated") else None,
             subdevices=message.subdevices if message.HasField("subdevices") else None,
-            memory_ok=_indicator(message.memory_ok) if message.HasField("memory_ok") else UNKNOWN_INDICATOR,
-            bus_ok=_indicator(message.bus_ok) if message.HasField("bus_ok") else UNKNOWN_INDICATOR,
-            soc_ok=_indicator(message.soc_ok) if message.HasField("soc_ok") else UNKNOWN_INDICATOR,
-            state=_state(message.state) if message.HasField("state") else UNKNOWN_STATE,
-            pci=_pci(message.pci) if Group.PCI in wanted and message.HasField("pci") else UNKNOWN_LINK,
-            memory=tuple(map(_memory, self._first(message.memory))) if Group.MEMORY in wanted else (),
+            memory_ok=self._record(_indicator, message.memory_ok)
+            if message.HasField("memory_ok")
+            else UNKNOWN_INDICATOR,
+            bus_ok=self._record(_indicator, message.bus_ok) if message.HasField("bus_ok") else UNKNOWN_INDICATOR,
+            soc_ok=self._record(_indicator, message.soc_ok) if message.HasField("soc_ok") else UNKNOWN_INDICATOR,
+            state=self._record(_state, message.state) if message.HasField("state") else UNKNOWN_STATE,
+            pci=self._record(_pci, message.pci) if Group.PCI in wanted and message.HasField("pci") else UNKNOWN_LINK,
+            memory=tuple([self._record(_memory, module) for module in self._first(message.memory)])
+            if Group.MEMORY in wanted
+            else (),
             temperatures=tuple(map(self._temperature, self._first(message.temperatures)))
             if Group.TEMPERATURE in wanted
             else (),
@@ -148,7 +168,9 @@ class SnapshotReader:
             if Group.FREQUENCY in wanted
             else (),
             engines=tuple(map(self._engine, self._first(message.engines))) if Group.ENGINE in wanted else (),
-            ras=tuple(map(_ras, self._first(message.ras))) if Group.RAS in wanted else (),
+            ras=tuple([self._record(_ras, errors) for errors in self._first(message.ras)])
+            if Group.RAS in wanted
+            else (),
             firmwares=tuple(
                 Firmware(name=text(firmware.name), version=text(firmware.version))
                 for firmware in self._first(message.firmwares)

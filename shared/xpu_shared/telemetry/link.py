@@ -4,6 +4,9 @@ libzmq connects again by itself after most losses. It does not after a frame lar
 is not ZeroMQ's protocol, and after a refused key; with a wrong key it tries ten times a second. The socket's monitor
 tells these apart, and then a new socket takes over, after a pause that grows.
 
+Whether libzmq connects again, its monitor says with an event for each attempt, which costs an idle program more than
+the attempts. Over tcp it is listened to; of a unix socket we can see by its path whether somebody is there.
+
 The socket's own descriptor is watched: a message costs a third of what it costs through zmq.asyncio (75 instead of
 210 µs). It says "look" once, not as long as there is something to read, so every look ends with the question for more.
 """
@@ -20,11 +23,11 @@ from xpu_shared.telemetry.counters import SubscriberCounters
 from xpu_shared.telemetry.curve import ClientKeys
 from xpu_shared.telemetry.ipc import obstacle
 
-RETRY, LONGEST_RETRY = 100, 1000  # ms between libzmq's attempts to connect
+RETRY, LONGEST_RETRY = 0.1, 1.0  # seconds between attempts to connect
 HANDSHAKE = 3000  # ms for a handshake
 HEARTBEAT = 5000  # ms between signs of life over tcp
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 10.0  # seconds before a new socket
-GRACE = 0.3  # seconds in which libzmq says that it connects again, after a loss
+GRACE = 0.5  # seconds after a loss in which libzmq tries at 0.1 and 0.3, and in as many again at 0.7
 PATIENCE = 2.0  # seconds without a connection before it is spoken of
 REST = 9  # times as long as a frame's handling nothing is read after it: a flood gets a tenth of the event loop
 WATCHED = (
@@ -33,7 +36,6 @@ WATCHED = (
     | zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
     | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
     | zmq.Event.DISCONNECTED
-    | zmq.Event.CONNECT_RETRIED
 )
 REFUSALS = {
     zmq.Event.HANDSHAKE_FAILED_AUTH: "the publisher does not take this program's key",
@@ -70,31 +72,33 @@ class Link:
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._path = Path(endpoint.removeprefix("ipc://")) if endpoint.startswith("ipc://") else None
         self._pause = SHORTEST_PAUSE
         self._rests_until = 0.0
-        self._said = ""
+        self._said: str | None = None
 
     def open(self) -> None:
         """Begin to connect; there may be nobody yet."""
+        if "speak" not in self._timers:
+            self._later("speak", PATIENCE, self._speak)
         self._socket = self._context.socket(zmq.SUB)
         self._configure(self._socket)
-        self._monitor = self._socket.get_monitor_socket(WATCHED)
+        self._monitor = self._socket.get_monitor_socket(WATCHED if self._path else WATCHED | zmq.Event.CONNECT_RETRIED)
         self._socket.connect(self._endpoint)
         # Each look also handles what came before the descriptor was watched.
         self._loop.add_reader(self._monitor.FD, self._look_at_events)
         self._loop.add_reader(self._socket.FD, self._look_at_frames)
         self._look_at_events()
         self._look_at_frames()
-        self._later("speak", PATIENCE, self._speak)
 
     def _configure(self, socket: "zmq.Socket[bytes]") -> None:
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.CONFLATE, 1)
         socket.setsockopt(zmq.MAXMSGSIZE, self._largest)
-        socket.setsockopt(zmq.RECONNECT_IVL, RETRY)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, LONGEST_RETRY)
+        socket.setsockopt(zmq.RECONNECT_IVL, round(RETRY * 1000))
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, round(LONGEST_RETRY * 1000))
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE)
-        if self._endpoint.startswith("tcp://"):
+        if self._path is None:
             socket.setsockopt(zmq.IPV6, 1)
             socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT)
         if self._keys is not None:
@@ -146,9 +150,11 @@ class Link:
             return
         if self._on_frame(frame):
             self._pause = SHORTEST_PAUSE
+            self._say("")
         ended = self._loop.time()
         self._rests_until = ended + REST * (ended - now)
-        self._later("frames", 0.0, self._look_at_frames)  # for more, which the descriptor may not tell
+        if int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:  # more, which the descriptor may not tell
+            self._later("frames", 0.0, self._look_at_frames)
 
     def _look_again(self) -> None:
         if self._socket is not None:
@@ -174,13 +180,21 @@ class Link:
             self._forget("speak")
             self._counters.connected = True
             self._counters.connections += 1
-            self._say("")
         elif event == zmq.Event.DISCONNECTED:
             self._counters.connected = False
             self._later("speak", PATIENCE, self._speak)
-            self._later("broken", GRACE, self._broken)
-        else:  # libzmq connects again
+            self._later("broken", GRACE, self._lost)
+        else:  # libzmq connects again, over tcp
             self._forget("broken")
+
+    def _lost(self) -> None:
+        """libzmq had the time for two attempts: see whether a third one could succeed."""
+        if self._path is None:
+            self._broken()
+        elif obstacle(self._path):
+            self._reopen_after(0.0)  # the publisher ended; libzmq tries for ever, but not if something else came before
+        else:
+            self._later("broken", GRACE, self._broken)
 
     def _broken(self) -> None:
         self._counters.dropped["too large"] += 1
@@ -189,21 +203,29 @@ class Link:
     def _break(self, trouble: str) -> None:
         """Give this socket up and take another one after a pause."""
         self._say(trouble)
-        self.close()
-        self._later("open", self._pause, self.open)
+        self._reopen_after(self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
+    def _reopen_after(self, seconds: float) -> None:
+        self.close()
+        self._later("open", seconds, self.open)
+
     def _speak(self) -> None:
-        """Say why there is no connection."""
-        if self._endpoint.startswith("ipc://"):
-            self._say(obstacle(Path(self._endpoint.removeprefix("ipc://"))) or "what listens there does not answer")
-        else:
+        """Say why there is no connection, as long as there is none; what broke one was said already."""
+        if self._pause > SHORTEST_PAUSE:
+            return
+        if self._path is None:
             self._say("nobody answers there")
+        else:
+            self._say(obstacle(self._path) or "what listens there does not answer")
+        self._later("speak", LONGEST_PAUSE, self._speak)
 
     def _say(self, trouble: str) -> None:
-        """One line when the trouble is another one than before; empty is none."""
-        if trouble and trouble != self._said:
-            log.warning("no telemetry", endpoint=self._endpoint, reason=trouble)
-        elif not trouble:
-            log.info("connected", endpoint=self._endpoint)
+        """One line when the trouble is another one than before; empty is none, which a good frame shows."""
+        if trouble == self._said:
+            return
         self._said = trouble
+        if trouble:
+            log.warning("no telemetry", endpoint=self._endpoint, reason=trouble)
+        else:
+            log.info("receives telemetry", endpoint=self._endpoint)

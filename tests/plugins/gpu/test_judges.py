@@ -23,7 +23,7 @@ HEALTHY, UNHEALTHY = Health.HEALTHY, Health.UNHEALTHY
 
 
 def judges(*, dwell: float = 30.0, unknown_is_bad: bool = False, addresses: Sequence[str] = (A, B)) -> Judges:
-    made = Judges(dwell=dwell, patience=60.0, unknown_is_bad=unknown_is_bad)
+    made = Judges(dwell=dwell, unknown_is_bad=unknown_is_bad)
     made.expect(addresses, 0.0)
     return made
 
@@ -141,6 +141,20 @@ def test_conditions_that_an_exhaustive_look_does_not_mention_are_clear() -> None
 
     judged.take("x", {A: look(exhaustive=True)}, 3)
     assert told(judged, 3) == (HEALTHY, ())
+
+
+def test_a_source_that_speaks_seldom_is_heard_out() -> None:
+    """With a message every ten minutes, half an hour of well-being is three messages in a row."""
+    reader = SidecarReader(Limits(celsius=dict.fromkeys(AREAS, 100.0)))
+    judged, healths = judges(addresses=(A,), dwell=1000.0), []
+    for number, celsius in enumerate((112.0, 50.0, 50.0, 50.0)):
+        sensor = TemperatureSensor(kind=TemperatureKind.GPU, celsius=celsius)
+        groups = {Group.TEMPERATURE: GroupStatus(age=500.0)}
+        snapshot = DeviceSnapshot(devices=(DeviceReading(pci_address=A, temperatures=(sensor,), groups=groups),))
+        judged.take("s", reader.looks(snapshot, age=0.0, validity=1800.0), 600.0 * number)
+        healths.append(told(judged, 600.0 * number))
+
+    assert healths == [(UNHEALTHY, ("temperature-gpu",))] * 3 + [(HEALTHY, ())]
 
 
 class TestUnknownIsBad:

@@ -92,3 +92,15 @@ def test_round_trip(snapshot: DeviceSnapshot) -> None:
 
     assert decode(encode(envelope(snapshot)), reader) == envelope(snapshot)
     assert not reader.dropped
+
+
+@given(st.lists(snapshots(), min_size=1, max_size=4), st.lists(st.integers(0, 3), max_size=8))
+@settings(max_examples=30)
+def test_what_a_reader_remembers_of_one_message_is_right_for_the_next(
+    various: list[DeviceSnapshot], order: list[int]
+) -> None:
+    reader = SnapshotReader()
+
+    for number in order:
+        message = envelope(various[number % len(various)])
+        assert decode(encode(message), reader) == message

@@ -21,6 +21,7 @@ from telemetry_transport import (
     until,
     version,
 )
+from xpu_shared.telemetry import link
 from xpu_shared.telemetry.bounds import Limits
 from xpu_shared.telemetry.readings import DeviceSnapshot
 
@@ -324,3 +325,20 @@ async def test_a_subscriber_leaves_nothing_behind(endpoint: str) -> None:
             async with subscribed(endpoint) as subscriber:
                 await until(lambda subscriber=subscriber: version(subscriber) == "a")  # type: ignore[misc]
         assert len(os.listdir("/proc/self/fd")) <= before + 1  # the publisher's end may be open a moment longer
+
+
+async def test_no_telemetry_and_telemetry_are_one_line_each(
+    endpoint: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "xpu.telemetry")
+    monkeypatch.setattr(link, "PATIENCE", 1.5)  # longer than it takes to see what broke a connection
+    async with subscribed(endpoint, limits=Limits(largest=2000)) as subscriber:
+        await until(lambda: "no telemetry" in caplog.text)
+        with publishing(endpoint) as publisher:
+            publisher.publish(snapshot("a"))
+            await until(lambda: version(subscriber) == "a")
+            publisher.publish(full_snapshot(8))  # and again at each connection, as the newest
+            await until(lambda: subscriber.counters.dropped["too large"] == 2)
+
+    said = [record.getMessage() for record in caplog.records if "telemetry" in record.getMessage()]
+    assert said == ["no telemetry", "receives telemetry", "no telemetry"]
