@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from xpu_wire import telemetry_pb2 as xpu__wire_dot_telemetry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18xpu_wire/collector.proto\x12\rxpu.collector\x1a\x18xpu_wire/telemetry.proto\"\x9b\x01\n\x06Report\x12/\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1d.xpu.telemetry.DeviceSnapshot\x12\x15\n\rpci_addresses\x18\x02 \x03(\t\x12\x0f\n\x07hanging\x18\x03 \x03(\t\x12\x12\n\nleft_alone\x18\x04 \x03(\t\x12$\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x14.xpu.collector.Count\"p\n\x05\x43ount\x12\x13\n\x0bpci_address\x18\x01 \x01(\t\x12#\n\x05group\x18\x02 \x01(\x0e\x32\x14.xpu.telemetry.Group\x12\x14\n\x0c\x66\x61iled_calls\x18\x03 \x01(\x04\x12\x17\n\x0f\x64ropped_samples\x18\x04 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18xpu_wire/collector.proto\x12\rxpu.collector\x1a\x18xpu_wire/telemetry.proto\"\xad\x01\n\x06Report\x12/\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1d.xpu.telemetry.DeviceSnapshot\x12\x15\n\rpci_addresses\x18\x02 \x03(\t\x12\x0f\n\x07hanging\x18\x03 \x03(\t\x12\x12\n\nleft_alone\x18\x04 \x03(\t\x12$\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x14.xpu.collector.Count\x12\x10\n\x08sampling\x18\x06 \x01(\t\"p\n\x05\x43ount\x12\x13\n\x0bpci_address\x18\x01 \x01(\t\x12#\n\x05group\x18\x02 \x01(\x0e\x32\x14.xpu.telemetry.Group\x12\x14\n\x0c\x66\x61iled_calls\x18\x03 \x01(\x04\x12\x17\n\x0f\x64ropped_samples\x18\x04 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xpu_wire.collector_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REPORT']._serialized_start=70
-  _globals['_REPORT']._serialized_end=225
-  _globals['_COUNT']._serialized_start=227
-  _globals['_COUNT']._serialized_end=339
+  _globals['_REPORT']._serialized_end=243
+  _globals['_COUNT']._serialized_start=245
+  _globals['_COUNT']._serialized_end=357
 # @@protoc_insertion_point(module_scope)

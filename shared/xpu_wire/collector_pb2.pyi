@@ -30,6 +30,9 @@ class Report(_message.Message):
     HANGING_FIELD_NUMBER: _builtins.int
     LEFT_ALONE_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
+    SAMPLING_FIELD_NUMBER: _builtins.int
+    sampling: _builtins.str
+    """nothing but this: the device whose round begins now, told by a child that looks for a culprit"""
     @_builtins.property
     def snapshot(self) -> _telemetry_pb2.DeviceSnapshot:
         """with the devices that were sampled since the last report"""
@@ -56,10 +59,11 @@ class Report(_message.Message):
         hanging: _abc.Iterable[_builtins.str] | None = ...,
         left_alone: _abc.Iterable[_builtins.str] | None = ...,
         counts: _abc.Iterable[Global___Count] | None = ...,
+        sampling: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "hanging", b"hanging", "left_alone", b"left_alone", "pci_addresses", b"pci_addresses", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "hanging", b"hanging", "left_alone", b"left_alone", "pci_addresses", b"pci_addresses", "sampling", b"sampling", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

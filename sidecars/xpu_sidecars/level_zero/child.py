@@ -11,7 +11,9 @@ from enum import Enum, auto
 from xpu_shared.telemetry.kinds import Mode
 from xpu_sidecars.level_zero.collector import LEGACY_NEEDED, Arguments
 from xpu_sidecars.level_zero.reports import MalformedReportError, Report, ReportReader
+from xpu_sidecars.level_zero.rounds import NO_CAUTION, Caution
 
+FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 CHUNK = 256 * 1024  # bytes read at once
 
 
@@ -41,10 +43,18 @@ def environment(mode: Mode) -> dict[str, str]:
 class Child:
     """A running child. It is executed, not forked: threads of ZeroMQ do not survive a fork."""
 
-    def __init__(self, library: str, mode: Mode, interval: float, hang_after: float) -> None:
+    def __init__(
+        self, library: str, mode: Mode, interval: float, hang_after: float, *, caution: Caution = NO_CAUTION
+    ) -> None:
         pipe, end = os.pipe()
         arguments = Arguments(
-            parent=os.getpid(), pipe=end, library=library, mode=mode, interval=interval, hang_after=hang_after
+            parent=os.getpid(),
+            pipe=end,
+            library=library,
+            mode=mode,
+            interval=interval,
+            hang_after=hang_after,
+            caution=caution,
         )
         try:
             self._process = subprocess.Popen(
@@ -110,6 +120,11 @@ class Child:
         if code is None:
             return "still runs"
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+
+    @property
+    def crashed(self) -> bool:
+        """It has ended by a fault of its code, not because somebody killed it."""
+        return self._process.returncode in [-number for number in FAULTS]
 
     @property
     def end(self) -> End:

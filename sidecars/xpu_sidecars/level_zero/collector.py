@@ -17,7 +17,7 @@ from xpu_shared.telemetry.readings import DeviceSnapshot, WslDevices
 from xpu_sidecars.level_zero.library import Library, LibraryError
 from xpu_sidecars.level_zero.opening import LegacyNeededError, UnavailableError, devices, initialise, wsl_indices
 from xpu_sidecars.level_zero.reports import Report, frame
-from xpu_sidecars.level_zero.rounds import Rounds
+from xpu_sidecars.level_zero.rounds import NO_CAUTION, Caution, Rounds
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LEGACY_NEEDED = 3  # exit code: start again, the legacy way
@@ -36,13 +36,15 @@ class Arguments:
     mode: Mode
     interval: float  # seconds between rounds
     hang_after: float  # seconds after which a call hangs
+    caution: Caution = NO_CAUTION
 
     def texts(self) -> list[str]:
-        return [str(self.parent), str(self.pipe), self.library, self.mode, str(self.interval), str(self.hang_after)]
+        numbers = [str(number) for number in (self.interval, self.hang_after, int(self.caution.one_by_one))]
+        return [str(self.parent), str(self.pipe), self.library, self.mode, *numbers, *self.caution.without]
 
 
 def arguments_of(texts: Sequence[str]) -> Arguments:
-    parent, pipe, library, mode, interval, hang_after = texts
+    parent, pipe, library, mode, interval, hang_after, one_by_one, *without = texts
     return Arguments(
         parent=int(parent),
         pipe=int(pipe),
@@ -50,6 +52,7 @@ def arguments_of(texts: Sequence[str]) -> Arguments:
         mode=Mode(mode),
         interval=float(interval),
         hang_after=float(hang_after),
+        caution=Caution(one_by_one=bool(int(one_by_one)), without=tuple(without)),
     )
 
 
@@ -72,7 +75,16 @@ def main() -> int:
             list_for_ever(library, arguments.interval, tell)
         else:
             found = devices(library, arguments.mode)
-            Rounds(library, arguments.mode, found, arguments.interval, hang_after=arguments.hang_after, tell=tell).run()
+            rounds = Rounds(
+                library,
+                arguments.mode,
+                found,
+                arguments.interval,
+                hang_after=arguments.hang_after,
+                caution=arguments.caution,
+                tell=tell,
+            )
+            rounds.run()
     except LegacyNeededError:
         return LEGACY_NEEDED
     except (LibraryError, UnavailableError) as error:

@@ -35,6 +35,7 @@ class Report:
     hanging: tuple[str, ...] = ()
     left_alone: tuple[str, ...] = ()
     counts: Mapping[tuple[str, Group], Count] = field(default_factory=dict)  # since the child was started
+    sampling: str = ""  # if given, the only news: the device whose round begins now
 
 
 def frame(report: Report) -> bytes:
@@ -43,6 +44,7 @@ def frame(report: Report) -> bytes:
         pci_addresses=report.pci_addresses,
         hanging=report.hanging,
         left_alone=report.left_alone,
+        sampling=report.sampling,
         counts=[
             pb.Count(
                 pci_address=address,
@@ -90,6 +92,7 @@ class ReportReader:
             pci_addresses=_addresses(message.pci_addresses),
             hanging=_addresses(message.hanging),
             left_alone=_addresses(message.left_alone),
+            sampling="".join(_addresses([message.sampling])),
             counts={
                 (count.pci_address, GROUPS[count.group]): Count(
                     failed_calls=count.failed_calls, dropped_samples=count.dropped_samples

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from xpu_shared.telemetry.kinds import Group, Mode
@@ -18,6 +19,17 @@ SETTLE = 0.02  # seconds in which rounds that began together are waited for, to 
 IDENTIFY = 2.0  # seconds until sampling begins without the devices that do not yet say who they are
 
 
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """What is to be done about a driver that crashes."""
+
+    one_by_one: bool = False  # one device after the other, each told before its round, so that the culprit is known
+    without: tuple[str, ...] = ()  # PCI addresses of devices that are left alone
+
+
+NO_CAUTION = Caution()
+
+
 class Rounds:
     """Used from one thread. `tell` takes at least one report an interval, also when nothing was sampled."""
 
@@ -29,6 +41,7 @@ class Rounds:
         interval: float,
         *,
         hang_after: float,
+        caution: Caution,
         tell: Callable[[Report], None],
     ) -> None:
         self._library = library
@@ -36,11 +49,14 @@ class Rounds:
         self._problems = found.problems
         self._interval = interval
         self._hang_after = hang_after
+        self._caution = caution
         self._tell_parent = tell
         self._finished: SimpleQueue[Round] = SimpleQueue()
         self._identified: SimpleQueue[tuple[int, Identity | str]] = SimpleQueue()
         self._silent = set(range(len(found.devices)))  # places of those that have not said who they are
         self._workers: dict[str, Worker] = {}
+        self._left_out: list[str] = []  # addresses of devices that are there and never sampled
+        self._turn: list[Worker] = []  # those whose round of this interval has not begun
         self._versions: set[str] = set()
         for place, handle in enumerate(found.devices):
             threading.Thread(target=self._identify, args=(place, handle), daemon=True).start()
@@ -48,7 +64,7 @@ class Rounds:
     def run(self) -> None:
         """Sample for ever; UnavailableError when there is no GPU to sample."""
         self._take(self._identities(time.monotonic() + IDENTIFY))
-        if not self._workers and not self._silent:
+        if not self._workers and not self._silent and not self._left_out:
             texts = "".join(f"; {problem.subject}: {problem.text}" for problem in self._problems)
             raise UnavailableError(f"no GPU: none of the devices can be used{texts}")
         due = time.monotonic()
@@ -56,7 +72,8 @@ class Rounds:
             self._take(self._identities(0.0))
             for worker in self._workers.values():
                 worker.look(due)
-                worker.begin(due)
+            self._turn = [worker for worker in self._workers.values() if worker.ready]
+            self._begin(due)
             due = max(due + self._interval, time.monotonic())  # after a stop of the process no rounds are made up for
             self._collect(due)
 
@@ -67,7 +84,7 @@ class Rounds:
         tell_at = until
         while True:
             now = time.monotonic()
-            if readings and (now >= tell_at or not self._at_work()):
+            if readings and (now >= tell_at or not (self._turn or self._at_work())):
                 self._tell(readings)
                 readings, told, tell_at = [], True, until
             if now >= until:
@@ -79,8 +96,18 @@ class Rounds:
             done.worker.done()
             tell_at = min(until, tell_at if readings else time.monotonic() + SETTLE)
             readings.append(done.reading)
+            self._begin(now)
         if not told:
             self._tell([])
+
+    def _begin(self, now: float) -> None:
+        """Begin the rounds that may begin now."""
+        one_by_one = self._caution.one_by_one
+        while self._turn and not (one_by_one and self._at_work()):
+            worker = self._turn.pop(0)
+            if one_by_one:
+                self._tell_parent(Report(snapshot=DeviceSnapshot(), sampling=worker.address))
+            worker.begin(now)
 
     def _at_work(self) -> bool:
         return any(worker.busy and not worker.hanging for worker in self._workers.values())
@@ -95,9 +122,9 @@ class Rounds:
                     devices=tuple(readings),
                     problems=(*self._problems, *self._troubles()),
                 ),
-                pci_addresses=tuple(self._workers),
+                pci_addresses=(*self._workers, *self._left_out),
                 hanging=tuple(worker.address for worker in workers if worker.hanging),
-                left_alone=tuple(worker.address for worker in workers if worker.left_alone),
+                left_alone=(*(worker.address for worker in workers if worker.left_alone), *self._left_out),
                 counts=dict(self._counts()),
             )
         )
@@ -105,6 +132,10 @@ class Rounds:
     def _troubles(self) -> Iterator[SourceProblem]:
         for place in sorted(self._silent):
             yield SourceProblem(subject=f"device {place}", text="does not say who it is")
+        for address in self._left_out:
+            yield SourceProblem(
+                subject=address, text="crashes its driver; it is left alone until devices are enumerated again"
+            )
         for worker in self._workers.values():
             if trouble := worker.trouble():
                 yield SourceProblem(subject=worker.address, text=trouble)
@@ -141,7 +172,9 @@ class Rounds:
     def _take(self, identities: Iterator[Identity]) -> None:
         """Make a worker of each new address; one that came late to an address that is sampled already is left out."""
         for address, handles in merged(identities).items():
-            if address not in self._workers:
+            if address in self._caution.without:
+                self._left_out += [address] if address not in self._left_out else []
+            elif address not in self._workers:
                 self._versions.update(identity.driver_version for identity in handles if identity.driver_version)
                 device = SampledDevice(self._library, handles, self._interval)
                 self._workers[address] = Worker(address, device, self._finished, self._hang_after)

@@ -9,6 +9,7 @@ from xpu_shared.program.logs import Log
 from xpu_shared.telemetry.kinds import Mode
 from xpu_sidecars.level_zero.child import Child, End
 from xpu_sidecars.level_zero.reports import Report
+from xpu_sidecars.level_zero.rounds import Caution
 
 LAST_WAIT = 0.5  # seconds for the child's end at our own
 MOST_ABANDONED = 2  # children that cannot be killed; with so many no child is replaced for the sake of one device
@@ -58,6 +59,9 @@ class Supervisor:
         self._replace = asyncio.Event()
         self._unavailable = ""  # what the child at work said
         self._pause = self._timings.first_pause
+        self._looks_for_culprit = False  # a driver has crashed, and which device it was for is not known
+        self._culprits: set[str] = set()  # devices whose calls crash the driver
+        self._sampling = ""  # the device whose round was begun last, while a culprit is looked for
 
     def enumerate_again(self) -> None:
         """Have devices found anew by a new child. Soon after the last time it is done a little later."""
@@ -76,9 +80,15 @@ class Supervisor:
     async def _one_child(self) -> None:
         """Start a child, listen to it until its end, and wait as long as that end demands."""
         began = asyncio.get_running_loop().time()
-        self._unavailable = ""
+        self._unavailable = self._sampling = ""
         try:
-            child = self.child = Child(self._library, self._mode, self._interval, self._timings.hang_after)
+            child = self.child = Child(
+                self._library,
+                self._mode,
+                self._interval,
+                self._timings.hang_after,
+                caution=Caution(one_by_one=self._looks_for_culprit, without=tuple(sorted(self._culprits))),
+            )
         except OSError as error:  # no more processes or descriptors
             await self._fail(f"the collector cannot be started: {error}", began)
             return
@@ -111,6 +121,9 @@ class Supervisor:
         await asyncio.sleep(began + self._timings.apart - asyncio.get_running_loop().time())
 
     def _report(self, report: Report) -> None:
+        self._sampling = report.sampling
+        if report.sampling:
+            return
         if report.snapshot.unavailable:
             self._unavailable = report.snapshot.unavailable
         else:
@@ -123,6 +136,7 @@ class Supervisor:
             self._mode = Mode.LEGACY
         elif end is End.REPLACED:
             log.info("devices are enumerated again")
+            self._acquit()
         elif self._unavailable:
             await self._wait_for_library()
         elif end is End.SILENT:
@@ -130,11 +144,25 @@ class Supervisor:
         elif end is End.MALFORMED:
             await self._fail("the collector sends what is no report", began)
         else:
+            if child.crashed:
+                self._accuse()
             await self._fail(f"the collector {child.how()}", began)
+
+    def _accuse(self) -> None:
+        """After a crash devices are sampled one by one, and the one that it happens to again is left alone."""
+        if self._sampling:
+            log.warning("calls for a device crash the driver: it is left alone", device=self._sampling)
+            self._culprits.add(self._sampling)
+        self._looks_for_culprit = not self._sampling
+
+    def _acquit(self) -> None:
+        self._looks_for_culprit = False
+        self._culprits.clear()
 
     async def _wait_for_library(self) -> None:
         """Until it is tried again: after a while, or when GPUs have come."""
         self._on_trouble(self._unavailable)
+        self._acquit()
         if self._mode is Mode.LEGACY:
             self._mode = Mode.SYSMAN  # it may be another library then
         with suppress(TimeoutError):

@@ -43,13 +43,15 @@ class Worker:
     def left_alone(self) -> bool:
         return self._hangs >= STRIKES
 
-    def begin(self, now: float) -> bool:
-        """Have a round done, unless the last one still is, or the device is left alone."""
-        if self.busy or self.left_alone:
-            return False
+    @property
+    def ready(self) -> bool:
+        """A round may begin."""
+        return not self.busy and not self.left_alone
+
+    def begin(self, now: float) -> None:
+        """Have a round done; only when ready."""
         self._busy_since = now
         self._rounds.put(now)
-        return True
 
     def done(self) -> None:
         """The round has come out of `finished`."""

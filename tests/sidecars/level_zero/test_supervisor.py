@@ -122,7 +122,7 @@ async def test_a_driver_that_crashes_costs_a_restart_of_the_child(library: Scena
     async with collecting(library) as collected:
         await collected.reading(FIRST)
         first = collected.pid
-        library.says(*gpus(zesTemperatureGetState="crash"))
+        library.says(*gpus(line("library", zesDriverGet="crash", zesTemperatureGetState="crash")))
         await collected.trouble("was ended by SIGSEGV; starts again in 0.05 s")
         await collected.trouble("starts again in 0.1 s")  # it crashes again, and later each time
         await collected.trouble("starts again in 0.2 s")
@@ -130,6 +130,45 @@ async def test_a_driver_that_crashes_costs_a_restart_of_the_child(library: Scena
         await collected.reading(SECOND)
         assert collected.pid != first
         assert collected.supervisor.crashes >= 3
+        assert collected.reports[-1].left_alone == ()
+
+
+async def test_a_device_whose_calls_crash_the_driver_costs_only_itself(library: Scenario) -> None:
+    library.says(*gpus(zesTemperatureGetState="crash"))
+    async with collecting(library) as collected:
+        await collected.until(lambda: collected.reports and collected.reports[-1].left_alone == (SECOND,))
+        await collected.reading(FIRST)
+        assert collected.supervisor.crashes == 2  # once with all at the same time, once one by one
+        report = collected.reports[-1]
+        assert report.pci_addresses == (FIRST, SECOND)
+        assert [(problem.subject, problem.text[:19]) for problem in report.snapshot.problems] == [
+            (SECOND, "crashes its driver;")
+        ]
+
+        library.says(*gpus())
+        collected.supervisor.enumerate_again()
+        await collected.reading(SECOND)
+        assert collected.reports[-1].left_alone == ()
+
+
+async def test_a_child_that_is_killed_accuses_no_device(library: Scenario) -> None:
+    library.says(*gpus())
+    async with collecting(library) as collected:
+        for _ in range(3):
+            await collected.reading(SECOND)
+            os.kill(collected.pid, signal.SIGKILL)
+        await collected.reading(SECOND)
+        assert collected.reports[-1].left_alone == ()
+
+
+async def test_a_device_that_hangs_does_not_stop_the_search_for_a_culprit(library: Scenario) -> None:
+    library.says(*gpus(zesTemperatureGetState="crash"))
+    async with collecting(library) as collected:
+        await collected.trouble("SIGSEGV")
+        library.says(*gpus(zesDeviceGetState="hang"))
+        await collected.until(lambda: collected.reports and collected.reports[-1].hanging == (SECOND,))
+        await collected.reading(FIRST)
+        assert collected.reports[-1].left_alone == ()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
