@@ -8,8 +8,9 @@ INSTALLED := .venv/installed
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-demo: $(INSTALLED)  ## Run simulated nodes for half a minute: one with four GPUs, and a Xeon with the node agent.
-	@$(BIN)/xpu-simulator run four-gpus --plugin xpu-gpu-plugin --scenario demo
+demo: $(INSTALLED)  ## Run simulated nodes for about 45 seconds: one with four GPUs and their sidecar, and a Xeon with the node agent.
+	@$(BIN)/xpu-simulator run four-gpus --plugin "xpu-gpu-plugin --telemetry {telemetry} --health-leave-dwell=3s" \
+		--sidecar xpu-level-zero-sidecar --scenario demo
 	@echo
 	@$(BIN)/xpu-simulator run xeon --plugin xpu-node-agent --scenario xeon
 
@@ -24,7 +25,7 @@ install: $(INSTALLED)  ## Create or update .venv: all programs, all extras, the 
 check: $(INSTALLED)  ## Check format, lint, types, import layers, and that shared/xpu_wire is what proto/ generates.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy plugins/xpu_plugins shared/xpu_shared shared/xpu_simulator tests
+	$(BIN)/mypy plugins/xpu_plugins shared/xpu_shared shared/xpu_simulator sidecars/xpu_sidecars tests
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory wire WIRE=build/wire && diff -r --exclude=__pycache__ --exclude=__init__.py build/wire/xpu_wire shared/xpu_wire
 	@echo "shared/xpu_wire is what proto/ generates"

@@ -1,9 +1,7 @@
 """The metrics page and the health checks of running plugins. Imported only when an address is given."""
 
 import asyncio
-import platform
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Metric
@@ -15,10 +13,9 @@ from xpu_shared.device import Health
 from xpu_shared.family import Family
 from xpu_shared.measuring import Measuring
 from xpu_shared.plugin import ExportsMetrics, Measures
+from xpu_shared.program.every_page import alive, build_info
 from xpu_shared.program.options import ListenAddress
 from xpu_shared.program.web import serve as serve_page
-
-ANSWER_WITHIN = 2.0  # seconds that the event loop has to show it is alive
 
 
 def serve(
@@ -30,15 +27,6 @@ def serve(
     loop = asyncio.get_running_loop()
     page = serve_page(address, registry, healthy=lambda: alive(loop), ready=lambda: readiness(families))
     return page.close
-
-
-def alive(loop: asyncio.AbstractEventLoop) -> tuple[bool, str]:
-    """Whether the event loop still runs what it is given; asked from another thread."""
-    try:
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(ANSWER_WITHIN)
-    except (TimeoutError, RuntimeError):
-        return False, "the event loop does not answer"
-    return True, "ok"
 
 
 def readiness(families: Sequence[Family]) -> tuple[bool, str]:
@@ -66,7 +54,7 @@ class FrameworkCollector(Collector):
         ]
 
     def collect(self) -> Iterator[Metric]:
-        yield self._build_info()
+        yield build_info(self._program)
         yield self._devices()
         yield self._device_health()
         yield from self._resources()
@@ -77,11 +65,6 @@ class FrameworkCollector(Collector):
                 yield from family.plugin.metrics()
         yield from self._kernel_events()
         yield from self._hardware()
-
-    def _build_info(self) -> Metric:
-        metric = GaugeMetricFamily("xpu_build_info", "The running program.", labels=("program", "version", "python"))
-        metric.add_metric((self._program, version("xpu-device-plugins"), platform.python_version()), 1)
-        return metric
 
     def _devices(self) -> Metric:
         metric = GaugeMetricFamily("xpu_devices", "Devices listed at the kubelet.", labels=("resource", "health"))

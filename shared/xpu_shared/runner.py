@@ -6,7 +6,6 @@ import gc
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from xpu_shared.plugin import Plugin
 from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
 from xpu_shared.program.settings import PluginSettings
-from xpu_shared.program.signals import ignore_signals
+from xpu_shared.program.signals import end_at_last, ignore_signals
 
 SHUTDOWN = 4.5  # seconds for everything to end, of the 5 that a supervisor is promised
 SOCKET_RETRY = 1.0  # seconds between attempts to bind the uevent socket
@@ -174,13 +173,6 @@ def share_fairly() -> None:
     # A collection of everything holds all threads up: 50 ms with 100,000 devices, and by default a dozen times while
     # they are made. The third number is for that; young objects are collected as ever.
     gc.set_threshold(*COLLECTION_THRESHOLDS)
-
-
-def end_at_last(seconds: float) -> None:
-    """End the process after so many seconds, whatever still hangs then: a plugin's clean-up, a library's thread."""
-    last = threading.Timer(seconds, os._exit, (0,))
-    last.daemon = True
-    last.start()
 
 
 def warnings(settings: PluginSettings) -> list[str]:

@@ -36,6 +36,7 @@ NODE is a file, or the name of a shipped example: {nodes}.
 So is the scenario: {scenarios}.
 A plugin's command may contain {{sysfs_root}}, {{dev_root}}, {{host_dev_root}}, {{kubelet_dir}}, {{cdi_dir}},
 {{uevent_socket}}, and {{flags}} for all of these as flags of our own programs (xpu-…), which get them anyway.
+{{telemetry}} is the endpoint where the Level-Zero sidecar publishes, {{level_zero_library}} the library it reads.
 
 In a terminal it is a live view of the whole terminal. With --plain, with a scenario, whose story is longer than a
 terminal, in the background and when stdout is no terminal, it writes a line for each event.
@@ -172,7 +173,9 @@ def _add_run(commands: Commands) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("node", metavar="NODE", help="the description of a node")
-    parser.add_argument("--plugin", metavar="COMMAND", action="append", default=[], help="may be given several times")
+    parser.add_argument(
+        "--plugin", "--sidecar", metavar="COMMAND", action="append", default=[], help="may be given several times"
+    )
     parser.add_argument(
         "--scenario", metavar="FILE", help="what happens and what is expected; without it: until Ctrl-C"
     )

@@ -9,7 +9,7 @@ from xpu_simulator.kubelet.pods import Pod
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_simulator.plugins import Plugins
 from xpu_simulator.report import Report, ids_text
-from xpu_simulator.scenario import Action, RunPod
+from xpu_simulator.scenario import Action, FaultOfGpu, RunPod
 from xpu_simulator.simulated_node import SimulatedNode
 
 PLUGINS_PATIENCE = 10.0  # seconds after a reboot
@@ -42,12 +42,18 @@ class Actions:
         """
         if action.device:
             return self._change_hardware(action)
-        if action.kubelet:
-            return await self._change_kubelet(action.kubelet)
         if action.run_pod:
             return await self._run_pod(action.run_pod)
         if action.delete_pod:
             return self._delete_pod(action.delete_pod)
+        return await self._change_programs(action)
+
+    async def _change_programs(self, action: Action) -> str:
+        if action.kubelet:
+            return await self._change_kubelet(action.kubelet)
+        if action.kill:
+            await self._plugins.kill(action.kill)
+            return f"{action.kill} was killed and is started again"
         if action.reboot:
             return await self._reboot()
         return ""
@@ -93,6 +99,8 @@ class Actions:
         return text
 
     def _change_hardware(self, action: Action) -> str:
+        if action.fault:
+            return self._fault(action.fault)
         if action.add:
             self._node.add(action.add)
             return self._hardware_changed("add", f"{action.add} is plugged in")
@@ -109,6 +117,12 @@ class Actions:
         told = f"{text}; nobody took its events from {', '.join(deaf)}" if deaf else text
         self._report.event(kind, told)
         return told
+
+    def _fault(self, wanted: FaultOfGpu) -> str:
+        now = self._node.fault(wanted.gpu, wanted.fault, clear=wanted.clear)
+        text = f"{wanted.gpu} {now.text}"
+        self._report.event("fault", text)
+        return text
 
     async def _change_kubelet(self, what: str) -> str:
         if what != "start":

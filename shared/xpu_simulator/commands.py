@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from rich.console import Console, Group
@@ -11,6 +11,7 @@ from xpu_simulator import panels
 from xpu_simulator.errors import ImpossibleError, UsageError
 from xpu_simulator.fields import NAME
 from xpu_simulator.kubelet.names import invalid_because
+from xpu_simulator.level_zero.faults import Fault, MemoryHealth
 from xpu_simulator.messages import Request, reason
 from xpu_simulator.remote import ask, choose
 from xpu_simulator.scenario import Action
@@ -29,12 +30,30 @@ def add_commands(commands: Commands) -> None:
     rebind = _command(commands, "rebind", _rebind, "take a device from its driver and give it to another")
     rebind.add_argument("device", metavar="DEVICE", help="its name in the node's description, such as gpu2")
     rebind.add_argument("--driver", metavar="DRIVER", help="by default it gets the one it has")
+    _add_fault(_command(commands, "fault", _fault, "have something be wrong with a GPU, or no longer"))
+    kill = _command(commands, "kill", _kill, "kill a plugin or sidecar, which is then started again")
+    kill.add_argument("program", metavar="PROGRAM", help="such as xpu-level-zero-sidecar")
     kubelet = _command(commands, "kubelet", _kubelet, "restart, stop or start the kubelet")
     kubelet.add_argument("what", metavar="restart|stop|start", choices=("restart", "stop", "start"))
     _command(commands, "reboot", _reboot, "reboot the node: plugins and kubelet start anew, pods get what they had")
     _add_pod_commands(commands.add_parser("pod", help="run or delete a pod").add_subparsers(required=True))
     status = _command(commands, "status", _status, "show resources, devices and pods")
     status.add_argument("--output", choices=("table", "json"), default="table")
+
+
+def _add_fault(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("gpu", metavar="GPU", help="its name in the node's description, such as gpu1")
+    parser.add_argument("--temperature", metavar="CELSIUS", type=float, help="of its hottest sensor")
+    parser.add_argument("--memory-health", choices=get_args(MemoryHealth))
+    for name, help_text in (
+        ("bus", "the PCI link has lost speed"),
+        ("wedged", "the driver wants a reset"),
+        ("lost", "every call says that the device is lost"),
+        ("hang", "calls do not come back"),
+        ("crash", "calls crash the process that makes them"),
+    ):
+        parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=help_text)
+    parser.add_argument("--clear", action="store_true", help="all that was wrong before is over")
 
 
 def _add_pod_commands(commands: Commands) -> None:
@@ -86,6 +105,16 @@ def _rebind(options: argparse.Namespace) -> int:
 def _driver(status: Status, name: str) -> str:
     drivers = {device.name: device.driver for devices in status.hardware.values() for device in devices}
     return drivers.get(name) or "none"  # the simulator says what is wrong with one that is not there
+
+
+def _fault(options: argparse.Namespace) -> int:
+    wanted = {name: getattr(options, name) for name in Fault.model_fields}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    return _do(options, {"fault": {"gpu": options.gpu, "clear": options.clear, **given}})
+
+
+def _kill(options: argparse.Namespace) -> int:
+    return _do(options, {"kill": options.program})
 
 
 def _kubelet(options: argparse.Namespace) -> int:

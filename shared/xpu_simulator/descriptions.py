@@ -10,7 +10,7 @@ from xpu_shared.program import yaml_file
 from xpu_shared.program.yaml_file import Document, YamlError
 from xpu_simulator.errors import UsageError
 from xpu_simulator.generator import Generator, canonical
-from xpu_simulator.node import Node
+from xpu_simulator.node import Gpu, Node
 from xpu_simulator.scenario import Scenario, Step
 from xpu_simulator.simulated_node import driver_refused
 
@@ -64,6 +64,8 @@ def _impossible(step: Step, node: Node) -> str:
         device = node.device(step.device)
     except KeyError as error:
         return str(error.args[0])
+    if step.fault and not isinstance(device, Gpu):
+        return f"{step.device} is no GPU, and only GPUs have sensors"
     if step.rebind and step.rebind.driver not in device.drivers:
         return driver_refused(device, step.rebind.driver)
     return ""

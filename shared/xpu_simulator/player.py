@@ -34,7 +34,7 @@ class Player:
         except ImpossibleError as error:
             self._report.failed(str(error))
         for resource, counts in step.expect.items():
-            await self._expect(resource, counts, deadline, hot_plug=step.device is not None)
+            await self._expect(resource, counts, deadline, hot_plug=step.hot_plug)
 
     async def _act(self, step: Step) -> None:
         if step.run_pod:

@@ -11,21 +11,37 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from xpu_simulator.errors import UsageError
 from xpu_simulator.guardian import VARIABLE
 
 OUR_PREFIX = "xpu-"
-OUR_FLAGS = ("sysfs-root", "dev-root", "host-dev-root", "kubelet-dir", "cdi-dir", "uevent-socket")
+PLUGIN_FLAGS = {
+    "sysfs-root": "{sysfs_root}",
+    "dev-root": "{dev_root}",
+    "host-dev-root": "{host_dev_root}",
+    "kubelet-dir": "{kubelet_dir}",
+    "cdi-dir": "{cdi_dir}",
+    "uevent-socket": "{uevent_socket}",
+}
 FLAGS = "{flags}"
+SIDECAR = "xpu-level-zero-sidecar"
+SIDECAR_FLAGS = {
+    "sysfs-root": "{sysfs_root}",
+    "library": "{level_zero_library}",
+    "publish": "{telemetry}",
+    "metrics-address": "127.0.0.1:0",
+}
 STOP_SECONDS = 5.0  # what a plugin has between SIGTERM and SIGKILL
 KEPT_LINES = 20
 
 
-def command_line(text: str, paths: Mapping[str, Path]) -> list[str]:
-    """The arguments of a plugin's command with `{sysfs_root}` and the like replaced.
+def command_line(text: str, paths: Mapping[str, object]) -> list[str]:
+    """The arguments of a command with `{sysfs_root}` and the like replaced.
 
-    `{flags}` is all of them as flags of our programs; one of those without any placeholder gets them at its end.
+    `{flags}` is what a program of ours has to be told, as flags. One of ours without a placeholder that stands for one
+    of these gets them before its own.
     """
     try:
         parts = shlex.split(text)
@@ -35,14 +51,21 @@ def command_line(text: str, paths: Mapping[str, Path]) -> list[str]:
         raise UsageError("--plugin needs a command")
     program, *arguments = parts
     placeholders = {f"{{{name}}}": str(path) for name, path in paths.items()}
-    named = any(placeholder in text for placeholder in (FLAGS, *placeholders))
-    if Path(program).name.startswith(OUR_PREFIX) and not named:
-        arguments.append(FLAGS)
-    flags = [part for flag in OUR_FLAGS for part in (f"--{flag}", str(paths[flag.replace("-", "_")]))]
-    arguments = [part for argument in arguments for part in (flags if argument == FLAGS else [argument])]
+    flags = _flags(Path(program).name)
+    if flags and not any(placeholder in text for placeholder in (FLAGS, *flags.values())):
+        arguments.insert(0, FLAGS)  # what is given wins
+    told = [part for flag, value in (flags or PLUGIN_FLAGS).items() for part in (f"--{flag}", value)]
+    arguments = [part for argument in arguments for part in (told if argument == FLAGS else [argument])]
     for placeholder, path in placeholders.items():
         arguments = [argument.replace(placeholder, path) for argument in arguments]
     return [_find(program), *arguments]
+
+
+def _flags(program: str) -> Mapping[str, str]:
+    """What a program of ours has to be told, as flags with placeholders."""
+    if program == SIDECAR:
+        return SIDECAR_FLAGS
+    return PLUGIN_FLAGS if program.startswith(OUR_PREFIX) else {}
 
 
 def _find(program: str) -> str:
@@ -54,18 +77,24 @@ def _find(program: str) -> str:
     return str(Path(found).absolute())
 
 
-async def start_plugin(command: list[str], *, root: Path, show: Callable[[str], None]) -> "PluginProcess":
-    """Start a plugin of the simulation in `root`; `show` gets each line it writes."""
+async def start_plugin(
+    command: list[str],
+    *,
+    root: Path,
+    show: Callable[[str], None],
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> "PluginProcess":
+    """Start a plugin of the simulation in `root`; `show` gets each line it writes, `environment` is added to ours."""
     # A pipe of our own: asyncio's wait() would last until a plugin's children have closed theirs.
     read_end, write_end = os.pipe()
     wrapper = Path(__file__).with_name("die_with_parent.py")
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(wrapper), str(os.getpid()), *command),
-            env={**os.environ, VARIABLE: str(root)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=write_end,
             stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, **environment, VARIABLE: str(root)},
             process_group=0,  # Ctrl-C in a terminal reaches the simulator only, which then ends the plugin
         )
     finally:
@@ -94,6 +123,11 @@ class PluginProcess:
         code = await self._process.wait()
         await self._finish_reading()
         return f"exited with {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+
+    async def kill(self) -> str:
+        """End it and whatever it has started without asking; the answer says how it ended."""
+        self._signal(signal.SIGKILL)
+        return await self.ended()
 
     async def stop(self, *, patience: float = STOP_SECONDS) -> str:
         """End it and whatever it has started; the answer says how it ended."""

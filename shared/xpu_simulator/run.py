@@ -12,6 +12,7 @@ from xpu_simulator.control import Control, listening, socket_path
 from xpu_simulator.errors import UsageError
 from xpu_simulator.kubelet.cdi import cdi_names
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
+from xpu_simulator.level_zero.build import SONAME
 from xpu_simulator.node import Node
 from xpu_simulator.page import Page
 from xpu_simulator.player import Player
@@ -31,7 +32,7 @@ class Simulation:
 
     node: Node
     scenario: Scenario | None  # None: until it is interrupted
-    plugins: Sequence[str]  # commands
+    plugins: Sequence[str]  # commands, of sidecars too
     kubelet_version: str
     topology_policy: str
     show_output: bool  # of the plugins
@@ -44,12 +45,16 @@ async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
     interruption = _interruption(page)
     root = workspace.root
     commands = [command_line(text, _paths(root, number)) for number, text in enumerate(simulation.plugins)]
-    listeners = [_paths(root, number)["uevent_socket"] for number in range(len(commands))]
+    listeners = [Path(_paths(root, number)["uevent_socket"]) for number in range(len(commands))]
     heard = [path for path, command in zip(listeners, commands, strict=True) if _mentions(command, path)]
     node = SimulatedNode(simulation.node, root, *heard)
+    if any(_mentions(command, node.library.path) for command in commands):
+        node.library.compile()
     kubelet = _kubelet(simulation, root)
     status = Observer(simulation.name, node, kubelet, version=simulation.kubelet_version).status
-    plugins = Plugins(commands, report, page, workspace, show_output=simulation.show_output)
+    plugins = Plugins(
+        commands, report, page, workspace, show_output=simulation.show_output, environment=node.library.environment
+    )
     actions = Actions(node, kubelet, plugins, report, lost_at_reboot=[root / "cdi"])
     scenario = simulation.scenario
     report.event("node", f"{_hardware_text(node)} and kubelet {simulation.kubelet_version} in {root}")
@@ -84,7 +89,7 @@ def _interruption(page: Page) -> asyncio.Future[int]:
     return interruption
 
 
-def _paths(root: Path, plugin: int) -> Mapping[str, Path]:
+def _paths(root: Path, plugin: int) -> Mapping[str, Path | str]:
     """Where a plugin finds its node: all of them on the same one, each with a socket of its own for events."""
     return {
         "sysfs_root": root / "sys",
@@ -93,6 +98,8 @@ def _paths(root: Path, plugin: int) -> Mapping[str, Path]:
         "kubelet_dir": root / "kubelet",
         "cdi_dir": root / "cdi",
         "uevent_socket": root / f"uevents-{plugin}",
+        "level_zero_library": root / "level-zero" / SONAME,
+        "telemetry": f"ipc://{root}/telemetry/level-zero.sock",
     }
 
 

@@ -3,10 +3,20 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    model_validator,
+)
 
 from xpu_simulator.fields import Name
 from xpu_simulator.kubelet.names import invalid_because
+from xpu_simulator.level_zero.faults import Fault
 
 Seconds = Annotated[float, Field(strict=True, ge=0, le=3600)]
 Count = Annotated[int, Field(strict=True, ge=0)]
@@ -56,7 +66,24 @@ class Rebind(Part):
     driver: Name
 
 
-ACTIONS = ("add", "remove", "rebind", "kubelet", "run_pod", "delete_pod", "reboot")
+class FaultOfGpu(Fault):
+    """A fault and whose it is; `clear` ends all that was wrong with it before."""
+
+    gpu: Name
+    clear: StrictBool = False
+
+    @property
+    def fault(self) -> Fault:
+        return Fault(**self.model_dump(include=set(Fault.model_fields)))
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.clear and not self.fault.given:
+            raise ValueError(f"expected clear or one of {', '.join(Fault.model_fields)}")
+        return self
+
+
+ACTIONS = ("add", "remove", "rebind", "fault", "kill", "kubelet", "run_pod", "delete_pod", "reboot")
 
 
 class Action(Part):
@@ -65,6 +92,8 @@ class Action(Part):
     add: Name | None = Field(default=None, validation_alias=AliasChoices("add", "add_gpu"))
     remove: Name | None = Field(default=None, validation_alias=AliasChoices("remove", "remove_gpu"))
     rebind: Rebind | None = Field(default=None, validation_alias=AliasChoices("rebind", "rebind_gpu"))
+    fault: FaultOfGpu | None = None
+    kill: Name | None = None  # a program of the simulation, which is started again
     kubelet: Literal["restart", "stop", "start"] | None = None
     run_pod: RunPod | None = None
     delete_pod: Name | None = None
@@ -84,7 +113,14 @@ class Action(Part):
     @property
     def device(self) -> str | None:
         """The name of the device it is about."""
+        if self.fault:
+            return self.fault.gpu
         return self.add or self.remove or (self.rebind.device if self.rebind else None)
+
+    @property
+    def hot_plug(self) -> bool:
+        """A device comes, goes or changes drivers."""
+        return bool(self.add or self.remove or self.rebind)
 
 
 class Step(Action):

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from xpu_simulator.device import SimulatedDevice, uevents
 from xpu_simulator.errors import ImpossibleError, UnknownDeviceError
+from xpu_simulator.families.gpu.device import Gpu
+from xpu_simulator.level_zero.faults import Fault
+from xpu_simulator.level_zero.node_library import NodeLibrary
 from xpu_simulator.node import Node
 from xpu_simulator.tree import SimulatedTree
 from xpu_simulator.uevents import Uevent, UeventSender
@@ -22,6 +25,8 @@ class SimulatedNode:
         for device in node.devices:
             self.tree.add(device)
             self._present[device.name] = device
+        self.library = NodeLibrary(root / "level-zero")
+        self._tell([])
 
     @property
     def devices(self) -> Mapping[str, Mapping[str, SimulatedDevice | None]]:
@@ -55,7 +60,17 @@ class SimulatedNode:
         rebound = self._present[name] = self.tree.rebind(device, driver)
         self._tell([*uevents(device, "unbind"), *uevents(rebound, "bind")])
 
+    def fault(self, name: str, fault: Fault, *, clear: bool = False) -> Fault:
+        """Something is wrong with a GPU, or no longer; what is wrong with it now."""
+        if not isinstance(self._described(name), Gpu):
+            raise UnknownDeviceError(f"{name} is no GPU, and only GPUs have sensors")
+        now = self.library.fault(name, fault, clear=clear)
+        self.library.show(self._present.values())
+        return now
+
     def _tell(self, events: list[Uevent]) -> None:
+        """The kernel's listeners hear of a change, and the driver's library knows of it."""
+        self.library.show(self._present.values())
         self.deaf = self._kernel.send(events)
 
     def _described(self, name: str) -> SimulatedDevice:

@@ -9,7 +9,7 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from bench import measurements, telemetry
+from bench import measurements, sidecar, telemetry
 from bench.agent import agent, single_programs
 from bench.isolation import isolation
 from bench.measurements import Row
@@ -34,6 +34,8 @@ def main() -> None:
     rows += measurements.preferences(10 if quick else 50)
     rows += telemetry.messages(10 if quick else 50)
     rows += asyncio.run(telemetry.fan_out(10 if quick else 100))
+    rows += asyncio.run(sidecar.faults(4 if quick else 20))
+    rows += asyncio.run(sidecar.cost(5 if quick else 30))
     print_table(rows)
 
 

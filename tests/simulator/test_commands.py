@@ -1,6 +1,7 @@
 """Commands from another terminal, to a simulator that runs as a process."""
 
 import json
+import re
 import shutil
 import socket
 import tempfile
@@ -48,6 +49,48 @@ def test_gpus_come_go_and_change_drivers(simulator: Simulator, command: Command)
     simulator.read_until("4 of 4 healthy")
     assert command("rebind", "gpu2", "--driver", "xe") == (0, "gpu2 has driver xe now\n")
     assert command("rebind", "gpu2") == (0, "gpu2 has driver xe now\n")
+
+
+def test_gpus_are_hot_and_well_again(simulator: Simulator, command: Command) -> None:
+    assert command("fault", "gpu1", "--temperature", "112") == (0, "gpu1 is at 112 °C\n")
+    assert command("fault", "gpu1", "--memory-health", "replace", "--wedged") == (
+        0,
+        "gpu1 is at 112 °C, has memory that is replace, is wedged\n",
+    )
+    assert command("fault", "gpu1", "--no-wedged", "--bus") == (
+        0,
+        "gpu1 is at 112 °C, has memory that is replace, has lost speed on its bus\n",
+    )
+    assert command("fault", "gpu1", "--clear", "--hang") == (0, "gpu1 hangs\n")
+    assert command("fault", "gpu1", "--clear") == (0, "gpu1 is well\n")
+    assert re.search(r" fault +gpu1 is at 112 °C", simulator.read_until("112"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (["gpu9", "--clear"], 2, "no device 'gpu9'; there are gpu0, gpu1, gpu2, gpu3"),
+        (["gpu1"], 2, "expected clear or one of"),
+        (["gpu1", "--temperature", "9999"], 2, "temperature"),
+        (["gpu1", "--memory-health", "bad"], 2, "invalid choice"),
+    ],
+)
+def test_a_fault_that_cannot_be(
+    simulator: Simulator, command: Command, arguments: list[str], code: int, error: str
+) -> None:
+    found = command("fault", *arguments)
+    assert (found[0], error in found[1]) == (code, True), found
+
+
+def test_a_program_is_killed_and_started_again(directory: Path, command: Command) -> None:
+    simulator = Simulator(directory, "--plugin", "xpu-gpu-plugin")
+    simulator.read_until("4 of 4 healthy")
+    assert command("kill", "xpu-gpu-plugin") == (0, "xpu-gpu-plugin was killed and is started again\n")
+    simulator.read_until("xpu-gpu-plugin was ended by SIGKILL")
+    simulator.read_until("4 of 4 healthy")
+    assert command("kill", "xpu-other") == (1, "xpu-simulator: no program 'xpu-other' runs; there are xpu-gpu-plugin\n")
+    simulator.process.terminate()
+    assert simulator.finish() == 0, simulator.output + simulator.errors
 
 
 def test_pods_come_and_go(simulator: Simulator, command: Command) -> None:

@@ -12,7 +12,10 @@ from xpu_simulator.plugin_process import PluginProcess, command_line, start_plug
 
 PATHS = {
     name: Path("/node") / name
-    for name in ("sysfs_root", "dev_root", "host_dev_root", "kubelet_dir", "cdi_dir", "uevent_socket")
+    for name in (
+        *("sysfs_root", "dev_root", "host_dev_root", "kubelet_dir", "cdi_dir", "uevent_socket"),
+        *("level_zero_library", "telemetry"),
+    )
 }
 
 
@@ -28,15 +31,40 @@ def our_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_our_programs_are_told_where_their_node_is(our_program: Path) -> None:
     assert command_line("xpu-demo-plugin --shared-dev-num 2", PATHS) == [
         str(our_program),
-        "--shared-dev-num",
-        "2",
         *("--sysfs-root", "/node/sysfs_root"),
         *("--dev-root", "/node/dev_root"),
         *("--host-dev-root", "/node/host_dev_root"),
         *("--kubelet-dir", "/node/kubelet_dir"),
         *("--cdi-dir", "/node/cdi_dir"),
         *("--uevent-socket", "/node/uevent_socket"),
+        *("--shared-dev-num", "2"),
     ]
+
+
+def test_the_sidecar_is_told_of_its_library_and_where_to_publish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "xpu-level-zero-sidecar"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(stat.S_IRWXU)
+
+    assert command_line(f"{program} -v 2", PATHS)[1:] == [
+        *("--sysfs-root", "/node/sysfs_root"),
+        *("--library", "/node/level_zero_library"),
+        *("--publish", "/node/telemetry"),
+        *("--metrics-address", "127.0.0.1:0"),
+        *("-v", "2"),
+    ]
+    assert command_line(f"{program} --library {{level_zero_library}}", PATHS)[1:] == [
+        "--library",
+        "/node/level_zero_library",
+    ]
+
+
+def test_a_plugin_that_hears_the_sidecar_is_told_where_its_node_is_too(our_program: Path) -> None:
+    command = command_line("xpu-demo-plugin --telemetry {telemetry}", PATHS)
+    assert command[1:3] == ["--sysfs-root", "/node/sysfs_root"]
+    assert command[-2:] == ["--telemetry", "/node/telemetry"]
 
 
 def test_a_placeholder_says_that_the_command_is_complete(our_program: Path) -> None:

@@ -244,7 +244,10 @@ def test_the_demo_passes(directory: Path, tmp_path: Path) -> None:
     scenario = tmp_path / "demo.yaml"
     scenario.write_text(re.sub(r"  - pause_seconds: \d+\n", "", demo))
 
-    simulator = Simulator(directory, "--scenario", str(scenario), "--plugin", "xpu-gpu-plugin")
+    plugin = "xpu-gpu-plugin --telemetry {telemetry} --health-leave-dwell=3s"
+    simulator = Simulator(
+        directory, "--scenario", str(scenario), "--plugin", plugin, "--sidecar", "xpu-level-zero-sidecar"
+    )
 
     assert simulator.finish() == 0, simulator.output
     assert simulator.output.count("/dev/dri/by-path/pci-0000:") == 4

@@ -4,22 +4,25 @@ import textwrap
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpu_shared.program.flags import dashed
 from xpu_shared.program.options import Option
-from xpu_shared.program.settings import CONFIG, KLOG_FLAGS, PluginSettings, default_of, flag_name, options_of
+from xpu_shared.program.settings import CONFIG, KLOG_FLAGS, default_of, flag_name, options_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 WIDTH = 100
 
 
 def help_text(
-    settings_type: type[PluginSettings],
+    settings_type: "type[DataclassInstance]",
     *,
     program: str,
     description: str,
     words: Mapping[str, str],
-    sections: Mapping[str, type[PluginSettings]] = MappingProxyType({}),
+    sections: Mapping[str, "type[DataclassInstance]"] = MappingProxyType({}),
 ) -> str:
     """The text; `sections` are settings that stand in sections of the file and are no flags."""
     usage = f"Usage: {program} {' '.join(f'[{word}]' for word in words)}{' ' if words else ''}[flags]"
@@ -45,7 +48,7 @@ def _default(option: Option[Any], value: Any) -> str:
     return f" (default {shown})" if shown and value is not False else ""
 
 
-def _section(settings_type: type[PluginSettings], *, besides: Collection[str]) -> list[str]:
+def _section(settings_type: "type[DataclassInstance]", *, besides: Collection[str]) -> list[str]:
     """The keys of a section: all but those that are flags of the program."""
     options = options_of(settings_type)
     return [

@@ -24,6 +24,8 @@ from xpu_shared.program.options import (
 )
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from xpu_shared.program.yaml_file import Document
 
 PATHS = "Where things are"
@@ -118,7 +120,7 @@ KLOG_FLAGS: Mapping[str, Option[Any]] = {
 }
 CONFIG = FilePath(group=PATHS, help="a YAML file with settings; its keys are the flags' names, and flags win over it")
 
-S = TypeVar("S", bound=PluginSettings)
+S = TypeVar("S", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def load(
     return settle(settings_type, given)
 
 
-def gather(settings_type: type[PluginSettings], arguments: Sequence[str], *, words: Mapping[str, str]) -> Given:
+def gather(settings_type: "type[DataclassInstance]", arguments: Sequence[str], *, words: Mapping[str, str]) -> Given:
     """Read a command line, and the file that its `--config` names.
 
     Raises:
@@ -200,7 +202,7 @@ def settle(settings_type: type[S], given: Given) -> Loaded[S]:
     return Loaded(settings=settings, given=names, words=tuple(parsed.words))
 
 
-def options_of(settings_type: type[PluginSettings]) -> dict[str, Option[Any]]:
+def options_of(settings_type: "type[DataclassInstance]") -> dict[str, Option[Any]]:
     """The option of each field, by field name, in the order of declaration."""
     hints = get_type_hints(settings_type, include_extras=True)
     options: dict[str, Option[Any]] = {}

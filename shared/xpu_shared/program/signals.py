@@ -1,7 +1,11 @@
-"""What signals do before and after a program is at work. Process 1 ignores them by default."""
+"""What signals do: before a program is at work, while it still imports, and after everything else has failed.
+
+Process 1 ignores signals by default.
+"""
 
 import os
 import signal
+import threading
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
@@ -17,3 +21,10 @@ def ignore_signals() -> None:
     """Let a second SIGTERM or SIGINT change nothing: Python, while it ends, would die of it."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
+
+
+def end_at_last(seconds: float) -> None:
+    """End the process after so many seconds, whatever still hangs then: a plugin's clean-up, a library's thread."""
+    last = threading.Timer(seconds, os._exit, (0,))
+    last.daemon = True
+    last.start()

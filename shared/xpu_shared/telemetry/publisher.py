@@ -100,6 +100,11 @@ class Publisher:
         if failures:
             raise failures[0]
 
+    @property
+    def trouble(self) -> str:
+        """Why endpoints cannot be bound now; empty when all are. May be asked from any thread."""
+        return "; ".join(list(self._trouble.values()))
+
     def _opened(self, outlet: Outlet) -> SocketError | None:
         """Bind one endpoint; what is in the way, said once, if something is."""
         try:

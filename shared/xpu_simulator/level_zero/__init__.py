@@ -1,0 +1,1 @@
+"""A Level-Zero library without hardware: a shared library in C and the scenario file it reads."""

@@ -1,0 +1,1 @@
+"""Sidecars: programs that measure and publish; one package each."""

@@ -1,0 +1,135 @@
+"""The parent's side of the child process: started, listened to, killed, and never waited for in vain."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from enum import Enum, auto
+
+from xpu_shared.telemetry.kinds import Mode
+from xpu_sidecars.level_zero.collector import LEGACY_NEEDED, Arguments
+from xpu_sidecars.level_zero.reports import MalformedReportError, Report, ReportReader
+from xpu_sidecars.level_zero.rounds import NO_CAUTION, Caution
+
+FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+CHUNK = 256 * 1024  # bytes read at once
+
+
+class End(Enum):
+    """Why a child is no more listened to."""
+
+    EXITED = auto()  # it has said what is wrong, or its parent goes
+    LEGACY_NEEDED = auto()
+    CRASHED = auto()
+    SILENT = auto()  # it hangs as a whole, such as in the library's initialisation
+    MALFORMED = auto()  # it sends what is no report
+    REPLACED = auto()  # by a new one, which finds the devices there are now
+
+
+def environment(mode: Mode) -> dict[str, str]:
+    """The child's environment: the driver reads its settings there."""
+    # A mask would hide devices. With Sysman's own initialisation the variable of the legacy way does harm.
+    inherited = {
+        key: value for key, value in os.environ.items() if key not in ("ZE_AFFINITY_MASK", "ZES_ENABLE_SYSMAN")
+    }
+    if mode is Mode.WSL:  # numbers have to be those that containers count
+        return inherited
+    legacy = {"ZES_ENABLE_SYSMAN": "1"} if mode is Mode.LEGACY else {}
+    return {**inherited, **legacy, "ZE_ENABLE_PCI_ID_DEVICE_ORDER": "1"}
+
+
+class Child:
+    """A running child. It is executed, not forked: threads of ZeroMQ do not survive a fork."""
+
+    def __init__(
+        self, library: str, mode: Mode, interval: float, hang_after: float, *, caution: Caution = NO_CAUTION
+    ) -> None:
+        pipe, end = os.pipe()
+        arguments = Arguments(
+            parent=os.getpid(),
+            pipe=end,
+            library=library,
+            mode=mode,
+            interval=interval,
+            hang_after=hang_after,
+            caution=caution,
+        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "xpu_sidecars.level_zero.collector", *arguments.texts()],
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # drivers may print; our own standard output is not theirs
+                pass_fds=(end,),
+                env=environment(mode),
+            )
+        except OSError:
+            os.close(pipe)
+            raise
+        finally:
+            os.close(end)
+        self._pipe = os.fdopen(pipe, "rb", buffering=0)
+        self._exit = os.pidfd_open(self._process.pid)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def listen(self, on_report: Callable[[Report], None], *, silence: float) -> End:
+        """Take reports until there are no more; `silence` are the seconds without any that end it too."""
+        reader, reports = asyncio.StreamReader(), ReportReader()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), self._pipe)
+        try:
+            while True:
+                async with asyncio.timeout(silence):
+                    data = await reader.read(CHUNK)
+                if not data:
+                    return End.EXITED
+                for report in reports.feed(data):
+                    on_report(report)
+        except TimeoutError:
+            return End.SILENT
+        except MalformedReportError:
+            return End.MALFORMED
+        finally:
+            transport.close()
+
+    async def ended(self, within: float) -> bool:
+        """Wait until the process has ended; not for longer than `within` seconds, because it may never do."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._exit, ended.set)
+        try:
+            async with asyncio.timeout(within):
+                await ended.wait()
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_reader(self._exit)
+        self._process.wait()
+        os.close(self._exit)
+        return True
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def how(self) -> str:
+        """How it has ended."""
+        code = self._process.returncode
+        if code is None:
+            return "still runs"
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+
+    @property
+    def crashed(self) -> bool:
+        """It has ended by a fault of its code, not because somebody killed it."""
+        return self._process.returncode in [-number for number in FAULTS]
+
+    @property
+    def end(self) -> End:
+        """What its exit code says."""
+        code = self._process.returncode
+        if code == LEGACY_NEEDED:
+            return End.LEGACY_NEEDED
+        return End.CRASHED if code else End.EXITED

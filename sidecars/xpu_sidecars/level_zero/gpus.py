@@ -1,0 +1,64 @@
+"""Which GPUs the kernel's drivers have, to notice that the library has to be asked anew: it finds devices only once."""
+
+import os
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+DRIVERS = ("i915", "xe")
+PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
+
+
+def driven_gpus(sysfs: Path) -> frozenset[str] | None:
+    """PCI addresses of the functions that a GPU driver is bound to; None when sysfs cannot be read."""
+    found: set[str] = set()
+    try:
+        for driver in DRIVERS:
+            directory = sysfs / "bus/pci/drivers" / driver
+            if directory.is_dir():
+                found.update(name for name in os.listdir(directory) if PCI_ADDRESS.fullmatch(name))
+    except OSError:
+        return None
+    return frozenset(found)
+
+
+class Departures:
+    """Lost devices that the kernel's drivers no longer have: pulled out, not broken.
+
+    The library goes on calling such a device lost, also when another one is plugged in at its place, until devices are
+    enumerated again. Until then nothing is said of it.
+    """
+
+    def __init__(self, sysfs: Path) -> None:
+        self._sysfs = sysfs
+        self._seen = driven_gpus(sysfs) or frozenset()  # ever; what was never there cannot have left
+        self._enumeration = 0
+        self.gone: set[str] = set()
+
+    def look(self, lost: Collection[str], enumeration: int) -> None:
+        """Look where the lost devices of this enumeration are."""
+        if enumeration != self._enumeration:
+            self._enumeration, self.gone = enumeration, set()
+        if lost and (now := driven_gpus(self._sysfs)) is not None:
+            self._seen |= now
+            self.gone |= (self._seen & set(lost)) - now
+
+    @property
+    def back(self) -> bool:
+        """One that had left is there again."""
+        return bool(self.gone and self.gone & (driven_gpus(self._sysfs) or frozenset()))
+
+
+class Changes:
+    """Tells a change of the set once it has lasted for two looks: drivers bind in steps."""
+
+    def __init__(self, first: frozenset[str] | None) -> None:
+        self._known = self._last = first
+
+    def look(self, now: frozenset[str] | None) -> bool:
+        """Whether the set is another one than when devices were last found."""
+        settled, self._last = now == self._last, now
+        if now is None or not settled or now == self._known:
+            return False
+        self._known = now
+        return True

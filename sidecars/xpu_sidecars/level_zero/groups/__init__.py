@@ -1,0 +1,1 @@
+"""What is sampled together, a module for each group of a device's values."""

@@ -1,0 +1,155 @@
+"""The sidecar at work until SIGTERM: the collector's reports in, snapshots out."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from importlib.metadata import version
+
+from xpu_shared.program import logs
+from xpu_shared.program.logs import Log
+from xpu_shared.program.signals import end_at_last
+from xpu_shared.sockets import SocketError
+from xpu_shared.telemetry.curve import AllowedKeys, KeyFileError, read_key
+from xpu_shared.telemetry.publisher import Publisher, ServerKeys
+from xpu_sidecars.level_zero import gpus
+from xpu_sidecars.level_zero.changes import Sayer
+from xpu_sidecars.level_zero.published import Published
+from xpu_sidecars.level_zero.reports import Report
+from xpu_sidecars.level_zero.settings import SidecarSettings
+from xpu_sidecars.level_zero.supervisor import MOST_ABANDONED, Supervisor
+
+SHUTDOWN = 2.0  # seconds for everything to end; nothing is lost when it does not
+LOOK = 2.0  # seconds between looks at the kernel's GPUs
+SECOND_CHANCE = 600.0  # seconds until devices are enumerated again for the sake of one that is left alone
+SOURCE = "level-zero"
+SHORTEST_VALIDITY = 1.0  # seconds: a busy machine may be late by that
+VALIDITY = 3.0  # intervals without a message after which the last one is stale
+
+log = Log("sidecar")
+
+
+def run(settings: SidecarSettings, *, program: str) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code."""
+    logs.configure(settings.log_format, settings.v)
+    try:
+        keys = server_keys(settings)
+    except KeyFileError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    asyncio.run(Sidecar(settings, keys, program=program).run())
+    return 0
+
+
+def server_keys(settings: SidecarSettings) -> ServerKeys | None:
+    """The keys for endpoints of tcp://; KeyFileError when a file cannot be used."""
+    if not (settings.publish_secret_key and settings.publish_allowed_keys):
+        return None
+    return ServerKeys(secret=read_key(settings.publish_secret_key), allowed=AllowedKeys(settings.publish_allowed_keys))
+
+
+class Sidecar:
+    def __init__(self, settings: SidecarSettings, keys: ServerKeys | None, *, program: str) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._program = program
+        self._published = Published(version("xpu-device-plugins"))
+        self._departures = gpus.Departures(settings.sysfs_root)
+        self._changed = asyncio.Event()
+        self._sayer = Sayer()
+
+    async def run(self) -> None:
+        """Run until a signal comes or the task is cancelled."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+
+        def on_signal(*_: object) -> None:
+            end_at_last(SHUTDOWN)
+            loop.call_soon_threadsafe(stop.set)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, on_signal)
+        work = asyncio.create_task(self._work())
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()  # it only ends by an error of ours, which the next start may not meet
+            log.info("stops", program=self._program)
+        finally:
+            stopped.cancel()
+            work.cancel()
+            await asyncio.wait({work})
+
+    async def _work(self) -> None:
+        settings = self._settings
+        log.info("starts", program=self._program, library=settings.library, publish=" ".join(settings.endpoints))
+        supervisor = Supervisor(
+            settings.library,
+            settings.sampling_interval,
+            wsl=settings.wsl,
+            on_report=self._on_report,
+            on_trouble=self._on_trouble,
+        )
+        publisher = Publisher(
+            settings.endpoints,
+            source=SOURCE,
+            node=os.environ.get("NODE_NAME") or socket.gethostname(),
+            validity=max(VALIDITY * settings.sampling_interval, SHORTEST_VALIDITY),
+            keys=self._keys,
+        )
+        page = None
+        try:
+            with suppress(SocketError):  # it has said so, and tries again with each message
+                publisher.open()
+            if settings.metrics_address is not None:
+                from xpu_sidecars.level_zero.observation import serve  # noqa: PLC0415 - memory that only metrics need
+
+                page = serve(settings.metrics_address, self._published, supervisor, publisher, program=self._program)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(supervisor.run())
+                tasks.create_task(self._publish_for_ever(publisher, supervisor))
+                tasks.create_task(self._watch_gpus(supervisor))
+        finally:
+            publisher.close()
+            if page is not None:
+                page()
+
+    def _on_report(self, report: Report) -> None:
+        self._published.take(report, time.monotonic())
+        self._changed.set()
+
+    def _on_trouble(self, reason: str) -> None:
+        self._published.trouble(reason)
+        self._changed.set()
+
+    async def _publish_for_ever(self, publisher: Publisher, supervisor: Supervisor) -> None:
+        """At each report, and without reports about as often."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.5 * self._settings.sampling_interval):
+                    await self._changed.wait()
+            self._changed.clear()
+            self._departures.look(self._published.lost, supervisor.starts)
+            snapshot = self._published.snapshot(time.monotonic(), without=self._departures.gone)
+            self._sayer.say(snapshot)
+            publisher.publish(snapshot)
+
+    async def _watch_gpus(self, supervisor: Supervisor) -> None:
+        """Have devices enumerated again when GPUs come or go, and from time to time when one is left alone."""
+        changes = gpus.Changes(gpus.driven_gpus(self._settings.sysfs_root))
+        enumerated = time.monotonic()
+        while True:
+            await asyncio.sleep(LOOK)
+            second_chance = (
+                self._published.left_alone
+                and len(supervisor.abandoned) < MOST_ABANDONED
+                and time.monotonic() - enumerated >= SECOND_CHANCE
+            )
+            changed = changes.look(gpus.driven_gpus(self._settings.sysfs_root))
+            if changed or second_chance or self._departures.back:
+                enumerated = time.monotonic()
+                supervisor.enumerate_again()

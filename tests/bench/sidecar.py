@@ -1,0 +1,102 @@
+"""The Level-Zero sidecar with a simulated library: how fast a fault is at the kubelet, what sidecar and child cost."""
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.measurements import Lists, Row, all_healthy, milliseconds
+from bench.process import running
+from xpu_simulator.level_zero.faults import WELL, Fault
+from xpu_simulator.level_zero.node_library import NodeLibrary
+from xpu_simulator.node import Gpu
+
+PROGRAM = Path(sys.executable).with_name("xpu-level-zero-sidecar")
+INTERVAL = 1.0  # seconds between samples, the default
+
+
+@dataclass
+class Sidecar:
+    library: NodeLibrary
+    endpoint: str
+    pid: int
+
+    @property
+    def child(self) -> int:
+        (pid,) = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return int(pid)
+
+
+@asynccontextmanager
+async def sidecar(gpus: Mapping[str, Gpu]) -> AsyncIterator[Sidecar]:
+    with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
+        library = NodeLibrary(Path(directory))
+        await asyncio.to_thread(library.compile)
+        library.show(gpus.values())
+        endpoint = f"ipc://{directory}/s/level-zero.sock"
+        process = await asyncio.create_subprocess_exec(
+            PROGRAM,
+            f"--library={library.path}",
+            f"--publish={endpoint}",
+            f"--sysfs-root={directory}",
+            "--metrics-address=127.0.0.1:0",
+            env={**library.environment},
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            yield Sidecar(library, endpoint, process.pid)
+        finally:
+            process.terminate()
+            await asyncio.wait_for(process.wait(), 10)
+
+
+def memory(pid: int) -> str:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    sizes = {line.split()[0]: int(line.split()[1]) / 1024 for line in lines[1:]}
+    return f"resident {sizes['Rss:']:.1f}, anonymous {sizes['Anonymous:']:.1f} MiB"
+
+
+def cpu_seconds(pid: int) -> float:
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
+
+
+async def cost(seconds: float) -> list[Row]:
+    """Memory and CPU time with eight GPUs sampled once a second."""
+    async with sidecar({f"gpu{card}": Gpu(card=card) for card in range(8)}) as running_sidecar:
+        await asyncio.sleep(3)  # the start is over
+        pids = (running_sidecar.pid, running_sidecar.child)
+        before = [cpu_seconds(pid) for pid in pids]
+        await asyncio.sleep(seconds)
+        used = [(cpu_seconds(pid) - cpu) / seconds * 1000 for pid, cpu in zip(pids, before, strict=True)]
+        own, child = map(memory, pids)
+    shares = f"{used[0]:.2f} + {used[1]:.2f} ms per second"
+    return [
+        ("sidecar with 8 GPUs, its child apart", own, "resident ≤ 36 MiB"),
+        ("its child with the library", child, "resident ≤ 30 MiB"),
+        ("CPU of sidecar + child, 1 s sampling", shares, "< 10 ms per second"),
+    ]
+
+
+async def faults(times: int) -> list[Row]:
+    """A GPU overheats in the library until the kubelet has the list, and cools down again."""
+    gpus = {f"gpu{card}": Gpu(card=card, numa_node=card % 2) for card in range(8)}
+    durations = []
+    async with sidecar(gpus) as measured:
+        flags = (f"--telemetry={measured.endpoint}", "--health-leave-dwell=0s")
+        async with running(8, *flags) as bench:
+            await all_healthy(bench, 8)
+            await asyncio.sleep(2)
+            lists = Lists(bench)
+            for number in range(times):
+                await asyncio.sleep(number * INTERVAL / times)  # at every moment between two samples
+                fault, count = (Fault(temperature=112), 7) if number % 2 == 0 else (WELL, 8)
+                measured.library.fault("gpu3", fault, clear=True)
+                measured.library.show(gpus.values())
+                changed = time.monotonic()
+                await all_healthy(bench, count)
+                durations.append(max(0.0, lists.received[-1].at - changed))
+    return [("fault in the library to list", milliseconds(durations), "max < 1,050 ms: a sampling period + 50 ms")]

@@ -1,0 +1,135 @@
+"""The sidecar as a process, and a subscriber of it, for tests."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import zmq
+
+from level_zero import Scenario
+from sidecars.level_zero.collecting import has_ended
+from xpu_shared.telemetry.decoding import SnapshotReader
+from xpu_shared.telemetry.envelope import DEVICES, decode, subscription
+from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, Envelope
+
+PROGRAM = Path(sys.executable).with_name("xpu-level-zero-sidecar")
+
+
+class Program:
+    def __init__(self, *arguments: str, node: str = "node-1") -> None:
+        self.process = subprocess.Popen(
+            [PROGRAM, *arguments], stderr=subprocess.PIPE, text=True, env={**os.environ, "NODE_NAME": node}
+        )
+        self.arguments = arguments
+        self.log = ""
+
+    def flag(self, name: str) -> str:
+        """The value of a flag it was given."""
+        return next(text for text in self.arguments if text.startswith(f"--{name}=")).partition("=")[2]
+
+    def read_until(self, text: str) -> str:
+        """Read the log until a line has `text` in it; that line."""
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.log += line
+            if text in line:
+                return line
+        raise AssertionError(f"{text!r} is not in:\n{self.log}")
+
+    def child(self) -> int:
+        """The process id of its collector."""
+        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
+        (child,) = (int(pid) for thread in threads for pid in (thread / "children").read_text().split())
+        return child
+
+    def page(self, path: str) -> tuple[int, str]:
+        """Status and text of a page; the address is in the log."""
+        if "serves metrics" not in self.log:
+            self.read_until("serves metrics")
+        port = self.log.split('"serves metrics"')[1].split("port=")[1].split()[0]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def end_by_itself(self) -> int:
+        _, rest = self.process.communicate(timeout=10)
+        self.log += rest
+        return self.process.returncode
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+            return self.end_by_itself()
+        return self.process.returncode
+
+
+@contextmanager
+def sidecar(*arguments: str) -> Generator[Program]:
+    program = Program(*arguments)
+    try:
+        yield program
+    finally:
+        program.end(signal.SIGKILL)
+
+
+@contextmanager
+def directory() -> Generator[Path]:
+    """A directory whose path is short enough for a socket in it."""
+    with tempfile.TemporaryDirectory(prefix="lz-", dir="/tmp") as path:
+        yield Path(path)
+
+
+@contextmanager
+def reading(library: Scenario | str, *arguments: str) -> Generator[tuple[Program, "Subscription"]]:
+    """A sidecar that reads the library, and a subscription."""
+    name = library if isinstance(library, str) else str(library.library)
+    with directory() as path:
+        endpoint = f"ipc://{path}/s/level-zero.sock"
+        flags = (f"--library={name}", f"--publish={endpoint}", "--sampling-interval=100ms", f"--sysfs-root={path}")
+        metrics = () if any("metrics" in argument for argument in arguments) else ("--metrics-address=127.0.0.1:0",)
+        with sidecar(*flags, *metrics, *arguments) as program, Subscription(endpoint) as subscribed:
+            yield program, subscribed
+
+
+class Subscription:
+    def __init__(self, endpoint: str) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.SUB)
+        self._socket.subscribe(subscription(DEVICES))
+        self._socket.connect(endpoint)
+        self.envelopes: list[Envelope] = []
+
+    def __enter__(self) -> "Subscription":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._context.destroy(0)
+
+    def until(self, holds: Callable[[DeviceSnapshot], object], *, within: float = 15.0) -> DeviceSnapshot:
+        """The first snapshot that is as wished."""
+        deadline = time.monotonic() + within
+        while self._socket.poll(max(0, int((deadline - time.monotonic()) * 1000))):
+            self.envelopes.append(decode(self._socket.recv(), SnapshotReader()))
+            if holds(self.envelopes[-1].payload):
+                return self.envelopes[-1].payload
+        raise AssertionError(f"no such snapshot; the last of {len(self.envelopes)} is {self.envelopes[-1:]}")
+
+    def device(self, address: str, holds: Callable[[DeviceReading], object] = lambda _: True) -> DeviceReading:
+        def found(snapshot: DeviceSnapshot) -> list[DeviceReading]:
+            return [device for device in snapshot.devices if device.pci_address == address and holds(device)]
+
+        return found(self.until(found))[0]
+
+
+__all__ = ["Program", "Subscription", "directory", "has_ended", "reading", "sidecar"]
