@@ -86,6 +86,8 @@ class Runner:
         for directory, _ in places:
             watcher.watch(directory.path, directory.look)
         families = [family for plugin in self._plugins if (family := self._family(plugin, places, pod_resources))]
+        if not families:
+            raise RuntimeError("no plugin is left to run")
         for family in families:
             for watched in family.watched_directories:
                 watcher.watch(watched, family.event)
