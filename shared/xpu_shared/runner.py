@@ -182,10 +182,8 @@ def warnings(settings: PluginSettings) -> list[str]:
     if settings.registration == "both":
         texts.append(
             "with --registration=both a kubelet up to 1.36 takes the two connections for one: "
-            "when either ends, the resource is lost until the plugin registers again"
+            "when either ends, the resource is lost for 30 s, until the plugin registers again"
         )
     if settings.instance:
-        texts.append(
-            "with --instance a kubelet up to 1.36 loses the resource for a moment when one of two instances ends"
-        )
+        texts.append("with --instance a kubelet up to 1.36 loses the resource for 30 s when one of two instances ends")
     return texts

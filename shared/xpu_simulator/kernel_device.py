@@ -1,7 +1,7 @@
 """A device that a driver adds to the kernel and that has a file in /dev: its entries in sysfs, its file, its event."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from xpu_simulator.entries import Attribute, CharacterDevice, Entry, Link
@@ -33,6 +33,10 @@ class KernelDevice:
         yield Link(SYS / "dev/char" / self.number, self.path)
         members = self.subsystem / "devices" if self.subsystem.parent.name == "bus" else self.subsystem
         yield Link(members / self.path.name, self.path)
+
+    @property
+    def removed(self) -> Uevent:
+        return replace(self.added, action="remove")
 
     @property
     def added(self) -> Uevent:

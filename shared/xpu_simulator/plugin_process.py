@@ -13,9 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from xpu_simulator.errors import UsageError
+from xpu_simulator.guardian import VARIABLE
 
 OUR_PREFIX = "xpu-"
 OUR_FLAGS = ("sysfs-root", "dev-root", "host-dev-root", "kubelet-dir", "cdi-dir", "uevent-socket")
+FLAGS = "{flags}"
 STOP_SECONDS = 5.0  # what a plugin has between SIGTERM and SIGKILL
 KEPT_LINES = 20
 
@@ -23,7 +25,7 @@ KEPT_LINES = 20
 def command_line(text: str, paths: Mapping[str, Path]) -> list[str]:
     """The arguments of a plugin's command with `{sysfs_root}` and the like replaced.
 
-    One of our programs without any such placeholder gets all of them as flags.
+    `{flags}` is all of them as flags of our programs; one of those without any placeholder gets them at its end.
     """
     try:
         parts = shlex.split(text)
@@ -33,8 +35,11 @@ def command_line(text: str, paths: Mapping[str, Path]) -> list[str]:
         raise UsageError("--plugin needs a command")
     program, *arguments = parts
     placeholders = {f"{{{name}}}": str(path) for name, path in paths.items()}
-    if Path(program).name.startswith(OUR_PREFIX) and not any(placeholder in text for placeholder in placeholders):
-        arguments += [part for flag in OUR_FLAGS for part in (f"--{flag}", str(paths[flag.replace("-", "_")]))]
+    named = any(placeholder in text for placeholder in (FLAGS, *placeholders))
+    if Path(program).name.startswith(OUR_PREFIX) and not named:
+        arguments.append(FLAGS)
+    flags = [part for flag in OUR_FLAGS for part in (f"--{flag}", str(paths[flag.replace("-", "_")]))]
+    arguments = [part for argument in arguments for part in (flags if argument == FLAGS else [argument])]
     for placeholder, path in placeholders.items():
         arguments = [argument.replace(placeholder, path) for argument in arguments]
     return [_find(program), *arguments]
@@ -49,14 +54,15 @@ def _find(program: str) -> str:
     return str(Path(found).absolute())
 
 
-async def start_plugin(command: list[str], *, show: Callable[[str], None]) -> "PluginProcess":
-    """Start a plugin; `show` gets each line it writes."""
+async def start_plugin(command: list[str], *, root: Path, show: Callable[[str], None]) -> "PluginProcess":
+    """Start a plugin of the simulation in `root`; `show` gets each line it writes."""
     # A pipe of our own: asyncio's wait() would last until a plugin's children have closed theirs.
     read_end, write_end = os.pipe()
     wrapper = Path(__file__).with_name("die_with_parent.py")
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(wrapper), str(os.getpid()), *command),
+            env={**os.environ, VARIABLE: str(root)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=write_end,
             stderr=asyncio.subprocess.STDOUT,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from xpu_simulator.guardian import end_members
 from xpu_simulator.page import Page
 from xpu_simulator.plugin_process import PluginProcess, start_plugin
 from xpu_simulator.report import Report
@@ -29,7 +30,7 @@ class Plugins:
         for command in self._commands:
             name = Path(command[0]).name
             show = partial(self._page.output, name) if self._show_output else _nothing
-            plugin = await start_plugin(command, show=show)
+            plugin = await start_plugin(command, root=self._workspace.root, show=show)
             self._workspace.lives(plugin.pid)
             self._running[plugin] = asyncio.create_task(self._watch(plugin))
             self._report.event("plugin", f"{name} starts as process {plugin.pid}")
@@ -39,6 +40,7 @@ class Plugins:
         for watching in running.values():
             watching.cancel()
         endings = await asyncio.gather(*(plugin.stop() for plugin in running))
+        end_members(self._workspace.root)  # children that have left their plugin's process group
         for plugin, ending in zip(running, endings, strict=True):
             self._workspace.ended(plugin.pid)
             self._report.event("plugin", f"{plugin.name} {ending}")

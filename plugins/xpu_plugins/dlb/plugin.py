@@ -5,10 +5,12 @@ from pathlib import Path
 
 from xpu_plugins.dlb.container import prepared
 from xpu_plugins.dlb.function import PF, VF, Function
+from xpu_plugins.dlb.measurements import measure
 from xpu_plugins.dlb.scan import device_id, devices, scan
 from xpu_plugins.dlb.settings import DlbSettings
 from xpu_shared.allocation import UnknownDeviceError
 from xpu_shared.device import Allocation, Problem, ScanResult
+from xpu_shared.measurement import Gauge
 from xpu_shared.program.logs import Log
 
 log = Log("dlb")
@@ -33,6 +35,9 @@ class DlbPlugin:
         self._tell(functions)
         self._functions = {device_id(function, self._settings.device_id): function for function in functions}
         return ScanResult(devices=devices(functions, self._settings), problems=tuple(problems))
+
+    def measure(self) -> Sequence[Gauge]:
+        return measure(self._settings.sysfs_root)
 
     def _tell(self, functions: Sequence[Function]) -> None:
         """Say which functions have another number than before, and at -v=1 how many there are now."""

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from xpu_plugins.npu.health import Reset, Resets, counted, held_off_for, is_reset, reason
+from xpu_plugins.npu.measurements import Busy, measure
 from xpu_plugins.npu.scan import CDI_KIND, devices, scan
 from xpu_plugins.npu.settings import NpuSettings
 from xpu_shared.device import Problem, ScanResult
 from xpu_shared.kernel.uevents import Uevent
+from xpu_shared.measurement import Gauge
 
 DEVICE_TYPE = "accel"
 MOST_RESETS = 1000  # between two scans; of more the first are forgotten
@@ -25,6 +27,8 @@ class NpuPlugin:
         self._clock = clock
         self._heard: deque[Reset] = deque(maxlen=MOST_RESETS)  # filled by the event loop, emptied by scans
         self._resets: Mapping[str, Resets] = {}  # by devpath; replaced by scans, of which there is one at a time
+        self._names: Sequence[str] = ()  # of the NPUs of the last scan
+        self._busy: Mapping[str, Busy] = {}  # when the metrics page was made last
 
     @property
     def watched_directories(self) -> Sequence[Path]:
@@ -37,6 +41,7 @@ class NpuPlugin:
     def scan(self) -> ScanResult:
         problems: list[Problem] = []
         npus = scan(self._settings, problems)
+        self._names = tuple(npu.name for npu in npus)
         now, hold_off = self._clock(), self._settings.reset_hold_off
         self._resets = counted(self._resets, self._new_resets(), [npu.devpath for npu in npus])
         waits = {npu.name: held_off_for(self._resets.get(npu.devpath), hold_off=hold_off, now=now) for npu in npus}
@@ -47,6 +52,13 @@ class NpuPlugin:
             problems=tuple(problems),
             scan_again_in=min(filter(None, waits.values()), default=None),
         )
+
+    def measure(self) -> Sequence[Gauge]:
+        measured = measure(
+            self._settings.sysfs_root, self._names, resets=self._resets, before=self._busy, now=self._clock()
+        )
+        self._busy = measured.busy
+        return measured.gauges
 
     def _new_resets(self) -> Iterator[Reset]:
         while self._heard:
