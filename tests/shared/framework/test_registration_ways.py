@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from framework import RESOURCE, DemoPlugin, running
-from xpu_shared.kubelet.sockets import identity
+from xpu_shared.sockets import identity
 from xpu_simulator.kubelet.events import Deregistration, Event, StreamEnded
 from xpu_simulator.kubelet.resources import Resource
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
