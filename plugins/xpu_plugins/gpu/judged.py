@@ -69,7 +69,7 @@ class JudgedGpuPlugin(GpuPlugin):
         addresses = {device.hardware for device in devices}
         with self._lock:
             now = time.monotonic()
-            self._judges.expect(addresses - {""}, now)
+            self._judges.expect(sorted(addresses - {""}), now)
             opinions = {address: self._judges.opinion(address or None, now) for address in addresses}
         loop = self._loop
         if loop is not None:
