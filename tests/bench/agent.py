@@ -22,6 +22,9 @@ NODE = Node.model_validate(
         "gpus": [{"numa_node": card % 2} for card in range(8)],
         "dsa": [{"queues": QUEUES} for _ in range(4)],
         "iaa": [{"queues": QUEUES} for _ in range(4)],
+        "dlb": [{"vfs": 4}, {}],
+        "sgx": {},
+        "npus": [{}],
     }
 )
 RESOURCES: Mapping[str, int] = {
@@ -30,6 +33,11 @@ RESOURCES: Mapping[str, int] = {
     "dsa.intel.com/wq-user-dedicated": 12,
     "iaa.intel.com/wq-user-shared": 4,
     "iaa.intel.com/wq-user-dedicated": 12,
+    "dlb.intel.com/pf": 1,
+    "dlb.intel.com/vf": 4,
+    "sgx.intel.com/enclave": 110,
+    "sgx.intel.com/provision": 110,
+    "npu.intel.com/accel": 1,
 }
 FILE = "gpu: {allocation-policy: balanced}\ndsa: {preferred: pack}\n"
 
