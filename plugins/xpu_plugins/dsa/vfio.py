@@ -46,6 +46,7 @@ class VfioPlugin:
 
     def __init__(self, settings: DsaSettings) -> None:
         self._settings = settings
+        self._offered: frozenset[str] = frozenset()  # by the last scan; written by scans, one at a time
 
     @property
     def watched_directories(self) -> Sequence[Path]:
@@ -61,7 +62,13 @@ class VfioPlugin:
         functions = list(self._functions(problems))
         users = Counter(function.group.number for function in functions)
         devices = [self._device(function, users[function.group.number]) for function in functions]
-        return ScanResult(devices={DEVICE_TYPE: devices} if devices else {}, problems=tuple(problems))
+        losses = {problem.subject: problem.text for problem in problems if problem.subject in self._offered}
+        self._offered = frozenset(device.id for device in devices)
+        return ScanResult(
+            devices={DEVICE_TYPE: devices} if devices else {},
+            problems=tuple(problems),
+            losses={DEVICE_TYPE: losses},
+        )
 
     def _functions(self, problems: list[Problem]) -> list[Function]:
         functions = []

@@ -111,7 +111,7 @@ class Look:
             self._lost(last, str(error))
             return
         if last is not None and last.device_type != queue.device_type:
-            self._lost(last, f"it is now a queue of type {queue.type} and mode {queue.mode}")
+            self._lost(last, f"its queue belongs to {queue.device_type} now")
         self.queues.append(replace(queue, reason=queue.reason or trouble))
 
     def _lost(self, last: Queue | None, reason: str) -> None:

@@ -285,6 +285,20 @@ def test_devices_that_share_a_group_are_unhealthy_unless_that_is_allowed(bus: Bu
     assert [device.health for device in allowed] == [Health.HEALTHY] * 2
 
 
+def test_why_an_offered_device_is_lost_is_told(bus: Bus) -> None:
+    path = bus.function(E7)
+    plugin = bus.plugin()
+    assert offered(plugin.scan()) == [E7]
+
+    (path / "driver").unlink()
+    (path / "driver").symlink_to("../../../bus/pci/drivers/idxd")
+    result = plugin.scan()
+
+    assert not result.devices
+    assert result.losses == {"vfio": {E7: "its driver is 'idxd', not vfio-pci"}}
+    assert plugin.scan().losses == {"vfio": {}}
+
+
 def test_the_kernels_events_and_the_directory_that_concern_it(bus: Bus) -> None:
     assert bus.plugin().subsystems == {"pci", "vfio"}
     assert list(bus.plugin().watched_directories) == [bus.root / "dev/vfio"]

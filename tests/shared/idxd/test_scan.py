@@ -306,7 +306,7 @@ def test_a_queue_whose_mode_changes_is_lost_under_its_old_ids(node: HandmadeIdxd
     result = node.look(before=seen.memory, shared_dev_num=2).result
 
     assert ids(result) == {DEDICATED: [ID]}
-    reason = "it is now a queue of type user and mode dedicated"
+    reason = "its queue belongs to wq-user-dedicated now"
     assert result.losses == {"wq-user-shared": {f"wq-user-shared-wq2.0-{slot}": reason for slot in (0, 1)}}
 
 
