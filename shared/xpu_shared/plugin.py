@@ -73,6 +73,15 @@ class Measures(Protocol):
 
 
 @runtime_checkable
+class OnlyCounts(Protocol):
+    """For plugins whose ids stand for no hardware, but count how many containers use what all of them share."""
+
+    @property
+    def ids_only_count(self) -> bool:
+        """Then an allocation that names no id, or one id twice, is answered instead of refused."""
+
+
+@runtime_checkable
 class PrefersDevices(Protocol):
     """For plugins that have an opinion on which of the free devices a container should get."""
 

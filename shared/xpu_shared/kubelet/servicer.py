@@ -15,7 +15,7 @@ from xpu_shared.device import CdiDevice
 from xpu_shared.inventory import Inventory, Snapshot
 from xpu_shared.kubelet.messages import allocation_message, list_message
 from xpu_shared.kubelet.streams import Streams
-from xpu_shared.plugin import ActsBeforeStart, Plugin, PrefersDevices, PreparesAllocations
+from xpu_shared.plugin import ActsBeforeStart, OnlyCounts, Plugin, PrefersDevices, PreparesAllocations
 from xpu_shared.program.logs import Log
 from xpu_shared.threads import in_daemon_thread
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
@@ -59,6 +59,7 @@ class Servicer(DevicePluginServicer):
         self._cdi = cdi
         self._counters = counters
         self._streams = streams
+        self._ids_only_count = isinstance(plugin, OnlyCounts) and plugin.ids_only_count
         self._warned = ""
 
     async def GetDevicePluginOptions(self, request: pb.Empty, context: "Context") -> pb.DevicePluginOptions:
@@ -95,7 +96,9 @@ class Servicer(DevicePluginServicer):
         return pb.AllocateResponse(container_responses=responses)
 
     async def _container(self, ids: Sequence[str]) -> pb.ContainerAllocateResponse:
-        devices = grants.grant(self._resource, self._inventory.snapshot(self._device_type), ids)
+        devices = grants.grant(
+            self._resource, self._inventory.snapshot(self._device_type), ids, ids_only_count=self._ids_only_count
+        )
         allocation = grants.compose(self._resource, devices)
         outdated = [device.cdi for device in devices if device.cdi is not None and not self._cdi.has(device.cdi)]
         if outdated:

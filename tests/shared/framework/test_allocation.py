@@ -33,6 +33,13 @@ def test_devices_are_granted_in_the_order_of_the_request() -> None:
     assert grant("r", SNAPSHOT, ["m2", "m1"]) == [M2, M1]
 
 
+def test_ids_that_only_count_may_be_none_or_there_twice_but_must_exist() -> None:
+    assert grant("r", SNAPSHOT, ["m2", "m1", "m2"], ids_only_count=True) == [M2, M1]
+    assert grant("r", SNAPSHOT, [], ids_only_count=True) == []
+    with pytest.raises(UnknownDeviceError, match="'m9' does not exist"):
+        grant("r", SNAPSHOT, ["m1", "m9"], ids_only_count=True)
+
+
 @pytest.mark.parametrize(
     ("ids", "error", "text"),
     [
