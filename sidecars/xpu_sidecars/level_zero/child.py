@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from enum import Enum, auto
 
@@ -14,6 +15,7 @@ from xpu_sidecars.level_zero.reports import MalformedReportError, Report, Report
 from xpu_sidecars.level_zero.rounds import NO_CAUTION, Caution
 
 FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+POLL = 0.01  # seconds between looks whether a killed process has ended
 CHUNK = 256 * 1024  # bytes read at once
 
 
@@ -70,21 +72,27 @@ class Child:
         finally:
             os.close(end)
         self._pipe = os.fdopen(pipe, "rb", buffering=0)
-        self._exit = os.pidfd_open(self._process.pid)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    async def listen(self, on_report: Callable[[Report], None], *, silence: float) -> End:
-        """Take reports until there are no more; `silence` are the seconds without any that end it too."""
+    async def listen(self, on_report: Callable[[Report], None], *, opening: float, silence: float) -> End:
+        """Take reports until there are no more.
+
+        Args:
+            opening: seconds without a first report, while the library is opened, that end it too.
+            silence: seconds without a further report that do.
+        """
+        patience = opening
         reader, reports = asyncio.StreamReader(), ReportReader()
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), self._pipe)
         try:
             while True:
-                async with asyncio.timeout(silence):
+                async with asyncio.timeout(patience):
                     data = await reader.read(CHUNK)
+                patience = silence
                 if not data:
                     return End.EXITED
                 for report in reports.feed(data):
@@ -98,17 +106,11 @@ class Child:
 
     async def ended(self, within: float) -> bool:
         """Wait until the process has ended; not for longer than `within` seconds, because it may never do."""
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self._exit, ended.set)
-        try:
-            async with asyncio.timeout(within):
-                await ended.wait()
-        except TimeoutError:
-            return False
-        finally:
-            loop.remove_reader(self._exit)
-        self._process.wait()
-        os.close(self._exit)
+        deadline = time.monotonic() + within
+        while self._process.poll() is None:  # a descriptor of the process would tell, but not with every kernel
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(POLL)
         return True
 
     def kill(self) -> None:

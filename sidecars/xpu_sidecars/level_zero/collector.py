@@ -17,7 +17,7 @@ from xpu_shared.telemetry.readings import DeviceSnapshot, WslDevices
 from xpu_sidecars.level_zero.library import Library, LibraryError
 from xpu_sidecars.level_zero.opening import LegacyNeededError, UnavailableError, devices, initialise, wsl_indices
 from xpu_sidecars.level_zero.reports import Report, frame
-from xpu_sidecars.level_zero.rounds import NO_CAUTION, Caution, Rounds
+from xpu_sidecars.level_zero.rounds import HEARTBEAT, NO_CAUTION, Caution, Rounds
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LEGACY_NEEDED = 3  # exit code: start again, the legacy way
@@ -100,7 +100,7 @@ def list_for_ever(library: Library, interval: float, tell: Tell) -> None:
     while True:
         wsl = WslDevices(indices=tuple(wsl_indices(library)), hierarchy=hierarchy)
         tell(Report(snapshot=DeviceSnapshot(mode=Mode.WSL, wsl=wsl)))
-        time.sleep(interval)
+        time.sleep(min(interval, HEARTBEAT))
 
 
 if __name__ == "__main__":

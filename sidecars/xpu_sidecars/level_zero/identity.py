@@ -54,7 +54,7 @@ def identify(library: Library, handle: int) -> Identity:
     if code:
         return Identity(handle=handle, pci_address=address)
     flags = found.core.flags | extension.flags
-    digits = bytes(found.core.uuid)
+    digits = bytes(found.core.uuid if any(found.core.uuid) else extension.uuid)
     return Identity(
         handle=handle,
         pci_address=address,

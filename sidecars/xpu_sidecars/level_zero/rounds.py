@@ -15,6 +15,7 @@ from xpu_sidecars.level_zero.opening import Found, UnavailableError
 from xpu_sidecars.level_zero.reports import Count, Report
 from xpu_sidecars.level_zero.worker import Round, Worker
 
+HEARTBEAT = 3.0  # seconds after which something is told, however long the interval
 SETTLE = 0.02  # seconds in which rounds that began together are waited for, to be told in one report
 IDENTIFY = 2.0  # seconds until sampling begins without the devices that do not yet say who they are
 
@@ -75,6 +76,10 @@ class Rounds:
             self._turn = [worker for worker in self._workers.values() if worker.ready]
             self._begin(due)
             due = max(due + self._interval, time.monotonic())  # after a stop of the process no rounds are made up for
+            while (now := time.monotonic()) < due - HEARTBEAT:
+                self._collect(now + HEARTBEAT)
+                for worker in self._workers.values():
+                    worker.look(time.monotonic())
             self._collect(due)
 
     def _collect(self, until: float) -> None:

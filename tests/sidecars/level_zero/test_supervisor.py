@@ -98,7 +98,7 @@ async def test_a_device_that_hung_twice_is_left_alone_until_devices_are_enumerat
 
 async def test_a_device_that_hangs_before_it_says_who_it_is_keeps_nobody_waiting(library: Scenario) -> None:
     library.says(*gpus(zesDevicePciGetProperties="hang"))
-    async with collecting(library, timings=replace(QUICK, silence=5.0)) as collected:
+    async with collecting(library, timings=replace(QUICK, opening=10.0)) as collected:
         await collected.reading(FIRST)
         assert collected.reports[-1].pci_addresses == (FIRST,)
         assert [problem.text for problem in collected.reports[-1].snapshot.problems] == ["does not say who it is"]
