@@ -8,9 +8,11 @@ INSTALLED := .venv/installed
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-demo: $(INSTALLED)  ## Run a simulated node with four GPUs, the GPU plugin and its sidecar, for about 25 seconds.
+demo: $(INSTALLED)  ## Run simulated nodes for about 45 seconds: one with four GPUs and their sidecar, and a Xeon with the node agent.
 	@$(BIN)/xpu-simulator run four-gpus --plugin "xpu-gpu-plugin --telemetry {telemetry} --health-leave-dwell=3s" \
 		--sidecar xpu-level-zero-sidecar --scenario demo
+	@echo
+	@$(BIN)/xpu-simulator run xeon --plugin xpu-node-agent --scenario xeon
 
 test: $(INSTALLED)  ## Run the tests.
 	$(BIN)/pytest

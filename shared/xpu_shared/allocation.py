@@ -27,17 +27,23 @@ class ConflictError(AllocationError):
     """Two devices want different host paths at one container path."""
 
 
-def grant(resource: str, snapshot: Snapshot, ids: Sequence[str]) -> list[Device]:
+def grant(resource: str, snapshot: Snapshot, ids: Sequence[str], *, ids_only_count: bool = False) -> list[Device]:
     """The devices behind the ids, in the order of the request.
 
+    Args:
+        ids_only_count: they stand for no hardware, so that none, or one twice, does no harm.
     Raises:
         InvalidRequestError, UnknownDeviceError, UnhealthyDeviceError
     """
+    if ids_only_count:
+        return [_usable(resource, snapshot, id_) for id_ in dict.fromkeys(ids)]
     if not ids:
         raise InvalidRequestError(f"{resource}: the request names no device id")
-    if len(set(ids)) != len(ids):
-        twice = next(id_ for index, id_ in enumerate(ids) if id_ in ids[:index])
-        raise InvalidRequestError(f"{resource}: device id {shown(twice)} is requested twice")
+    seen: set[str] = set()
+    for id_ in ids:
+        if id_ in seen:
+            raise InvalidRequestError(f"{resource}: device id {shown(id_)} is requested twice")
+        seen.add(id_)
     return [_usable(resource, snapshot, id_) for id_ in ids]
 
 

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from xpu_shared.device import CdiDevice
+from xpu_shared.device import CdiDevice, FilesystemMount, Mount
 
 PART = re.compile(r"[A-Za-z](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9])?")
@@ -54,16 +54,8 @@ def render(device: CdiDevice) -> str:
             {"hostPath": node.host_path, "path": node.container_path, "permissions": node.permissions}
             for node in device.nodes
         ]
-    if device.mounts:
-        edits["mounts"] = [
-            {
-                "containerPath": mount.container_path,
-                "hostPath": mount.host_path,
-                "options": ["bind", "ro" if mount.read_only else "rw"],
-                "type": "none",
-            }
-            for mount in device.mounts
-        ]
+    if device.mounts or device.filesystems:
+        edits["mounts"] = [*map(_bind_mount, device.mounts), *map(_filesystem_mount, device.filesystems)]
     # 0.5.0 is the first version with hostPath of device nodes, 0.6.0 the first whose class may hold a dot.
     version = "0.6.0" if "." in device.kind.partition("/")[2] else "0.5.0"
     specification = {
@@ -73,6 +65,24 @@ def render(device: CdiDevice) -> str:
         "kind": device.kind,
     }
     return "---\n" + "\n".join(_yaml(specification)) + "\n"
+
+
+def _bind_mount(mount: Mount) -> dict[str, object]:
+    return {
+        "containerPath": mount.container_path,
+        "hostPath": mount.host_path,
+        "options": ["bind", "ro" if mount.read_only else "rw"],
+        "type": "none",
+    }
+
+
+def _filesystem_mount(mount: FilesystemMount) -> dict[str, object]:
+    return {
+        "containerPath": mount.container_path,
+        "hostPath": mount.source,
+        "options": list(mount.options),
+        "type": mount.type,
+    }
 
 
 def _yaml(value: object) -> list[str]:

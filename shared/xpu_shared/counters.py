@@ -47,6 +47,7 @@ class ScanCounters:
     durations: Durations = field(default_factory=Durations)
     errors: int = 0
     last_success: float = 0.0  # Unix time; 0: never
+    nothing_there: bool = False  # the directory of its devices is absent: there is nothing to wait for
     problems: int = 0  # of the last scan, without expected ones
     cdi_errors: int = 0
 

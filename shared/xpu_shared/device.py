@@ -31,6 +31,16 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilesystemMount:
+    """A file system that the runtime mounts for the container; the device plugin API has no such thing, CDI has."""
+
+    source: str
+    container_path: str
+    type: str  # e.g. efivarfs
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CdiDevice:
     """A device of the Container Device Interface: one file in the CDI directory defines it."""
 
@@ -38,6 +48,7 @@ class CdiDevice:
     name: str
     nodes: tuple[DeviceNode, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    filesystems: tuple[FilesystemMount, ...] = ()
 
     @property
     def qualified_name(self) -> str:

@@ -35,19 +35,23 @@ def discover(plugin: Plugin, settings: FamilySettings, *, program: str, unit: st
         return 1
     result = accept(plugin.namespace, found, settings.socket_directories, instance=settings.instance)
     if settings.output == "json":
-        text = as_json(plugin.namespace, result)
+        write(json.dumps(as_values(plugin.namespace, result), indent=2))
     else:
-        text = as_table(plugin.namespace, result, unit=unit, columns=columns)
+        write(as_table(plugin.namespace, result, unit=unit, columns=columns))
+    return 0
+
+
+def write(text: str) -> None:
+    """Print it, also when nobody reads on."""
     try:
         print(text, flush=True)
     except BrokenPipeError:  # of `discover | head`; what Python still holds must not fail at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
-def as_json(namespace: str, result: ScanResult) -> str:
-    """The shape is documented in docs/operations.md; keys are only ever added."""
-    resources = [
+def as_values(namespace: str, result: ScanResult) -> dict[str, list[dict[str, object]]]:
+    """What becomes JSON. The shape is documented in docs/operations.md; keys are only ever added."""
+    resources: list[dict[str, object]] = [
         {
             "name": f"{namespace}/{device_type}",
             "listBytes": list_message(devices).ByteSize(),
@@ -55,15 +59,15 @@ def as_json(namespace: str, result: ScanResult) -> str:
         }
         for device_type, devices in result.devices.items()
     ]
-    rejected = [
+    rejected: list[dict[str, object]] = [
         {"subject": problem.subject, "reason": problem.text, "expected": problem.expected}
         for problem in result.problems
         if problem.rejected
     ]
-    problems = [
+    problems: list[dict[str, object]] = [
         {"subject": problem.subject, "text": problem.text} for problem in result.problems if not problem.rejected
     ]
-    return json.dumps({"resources": resources, "rejected": rejected, "problems": problems}, indent=2)
+    return {"resources": resources, "rejected": rejected, "problems": problems}
 
 
 def _device(device: Device) -> dict[str, object]:

@@ -2,29 +2,60 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from xpu_shared.acceptance import accept
 from xpu_shared.cdi import CdiDirectory, CdiError
 from xpu_shared.counters import ResourceCounters, ScanCounters
-from xpu_shared.device import CdiDevice, Device, Problem, ScanResult
-from xpu_shared.inventory import Inventory, Snapshot, merge
+from xpu_shared.device import CdiDevice, Problem, ScanResult
+from xpu_shared.inventory import Inventory, Snapshot
+from xpu_shared.judging import judged
+from xpu_shared.kernel.uevents import Uevent
 from xpu_shared.kubelet.directory import SocketDirectory
-from xpu_shared.kubelet.messages import LARGEST_LIST, list_message
 from xpu_shared.kubelet.pod_resources import PodResources
 from xpu_shared.kubelet.registration import Timings
 from xpu_shared.kubelet.servers import Server, ServerType
 from xpu_shared.kubelet.servicer import Servicer
 from xpu_shared.kubelet.streams import Streams
-from xpu_shared.plugin import Causes, JudgesDevices, OwnsCdiKinds, Plugin, RunsBesideScans
-from xpu_shared.program.logs import Changes, Log
+from xpu_shared.outcome import Listed, Outcome, outcome
+from xpu_shared.plugin import (
+    Causes,
+    HearsEvents,
+    JudgesDevices,
+    OwnsCdiKinds,
+    Plugin,
+    RunsBesideScans,
+    Warns,
+    WatchesDirectories,
+)
+from xpu_shared.program.logs import Change, Changes, Log
 from xpu_shared.program.settings import PluginSettings
 from xpu_shared.scanning import Scanner
+from xpu_shared.threads import in_daemon_thread
 
 RESTART_DELAY = 1.0  # seconds before a task that failed unexpectedly is started again
 
 log = Log("plugin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a scan found, and what becomes of it with the health that the devices have now."""
+
+    found: ScanResult
+    base: Mapping[str, Snapshot]  # what the outcome was worked out from, by device type
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanned:
+    """What a scan's thread leaves to the event loop."""
+
+    judged: Judged
+    problems: Change
+    sights: Change
 
 
 class Family:
@@ -40,6 +71,11 @@ class Family:
         timings: Timings,
     ) -> None:
         self.plugin = plugin
+        # Asked for once: what a plugin says of itself later must not trouble others.
+        self.subsystems = frozenset(plugin.subsystems)
+        self.watched_directories = tuple(plugin.watched_directories) if isinstance(plugin, WatchesDirectories) else ()
+        self.warnings = tuple(plugin.warnings) if isinstance(plugin, Warns) else ()
+        self._heard = plugin.heard if isinstance(plugin, HearsEvents) else None
         self.inventory = Inventory()
         self.scans = ScanCounters()
         self.resources: dict[str, ResourceCounters] = {}  # by device type
@@ -51,14 +87,11 @@ class Family:
         self._cdi = CdiDirectory(settings.cdi_dir, plugin.cdi_kinds if isinstance(plugin, OwnsCdiKinds) else ())
         self._scanner = Scanner(plugin.namespace, self._scan, interval=settings.rescan_interval, counters=self.scans)
         self._problems = Changes()
-        self._found: ScanResult | None = None  # of the last scan, before it was judged
+        self._sights = Changes()  # expected problems
+        self._found: ScanResult | None = None  # of the last scan
+        self._judgement_due = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         pod_resources.listen(self._holders_changed)
-
-    @property
-    def ready(self) -> bool:
-        """Scanned, and every resource is registered and listened to."""
-        return self.scans.last_success > 0 and not self.unregistered
 
     @property
     def unregistered(self) -> list[str]:
@@ -69,30 +102,63 @@ class Family:
             if not any(server.ready for server in servers)
         ]
 
-    def event(self) -> None:
-        """Something happened that is a reason to scan."""
+    def event(self, event: Uevent | None = None) -> None:
+        """Something happened that is a reason to scan; perhaps the kernel said what."""
+        if event is not None and self._heard is not None:
+            try:
+                self._heard(event)
+            except Exception as error:  # noqa: BLE001 - plugins are anybody's
+                log.error("a plugin failed to hear an event", plugin=self.plugin.namespace, error=repr(error))
         self._scanner.event()
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            plugin = self.plugin
+            plugin, namespace = self.plugin, self.plugin.namespace
             if isinstance(plugin, RunsBesideScans):
-                causes = Causes(scan=self.event, judge=self._judge_again)
-                name = f"work beside scans of {plugin.namespace}"
-                tasks.create_task(supervised(name, lambda: plugin.run_beside_scans(causes)))
-            await supervised(f"scans of {self.plugin.namespace}", lambda: self._scanner.run(self._publish))
+                causes = Causes(scan=self.event, judge=self._judgement_due.set)
+                tasks.create_task(
+                    supervised(f"work of {namespace} beside scans", lambda: plugin.run_beside_scans(causes))
+                )
+            if isinstance(plugin, JudgesDevices):
+                tasks.create_task(supervised(f"judgements of {namespace}", self._judge))
+            await supervised(f"scans of {self.plugin.namespace}", lambda: self._scanner.run(self._scanned))
 
-    def _scan(self) -> ScanResult:
-        """Everything of a scan that may block; runs in a thread of its own."""
+    def _scan(self) -> Scanned:
+        """Everything of a scan that may block or take long; runs in a thread of its own."""
         result = accept(
             self.plugin.namespace,
             self.plugin.scan(),
             self._settings.socket_directories,
             instance=self._settings.instance,
         )
-        return replace(result, problems=(*result.problems, *self._write_cdi_files(result)))
+        worked_out = self._outcome(replace(result, problems=(*result.problems, *self._write_cdi_files(result))))
+        problems = self._problems.report(worked_out.outcome.problems)
+        return Scanned(judged=worked_out, problems=problems, sights=self._sights.report(worked_out.outcome.sights))
+
+    def _outcome(self, found: ScanResult) -> Judged:
+        """Work out what becomes of a scan's result; off the event loop, because it may take long."""
+        base = {device_type: self.inventory.snapshot(device_type) for device_type in self.inventory.device_types}
+        worked_out = outcome(
+            self.plugin.namespace,
+            judged(self.plugin, found),
+            base,
+            held=self._held,
+            retention=self._settings.lost_device_retention,
+            now=time.monotonic(),
+        )
+        return Judged(found=found, base=base, outcome=worked_out)
+
+    async def _judge(self) -> None:
+        """Work out the last scan's outcome anew, each time that devices may be in another state."""
+        while True:
+            await self._judgement_due.wait()
+            self._judgement_due.clear()
+            found = self._found
+            if found is not None:
+                work = partial(self._outcome, found)
+                self._publish(await in_daemon_thread(work, name=f"judge {self.plugin.namespace}"))
 
     def _write_cdi_files(self, result: ScanResult) -> list[Problem]:
         cdi_devices = {device.cdi: None for devices in result.devices.values() for device in devices if device.cdi}
@@ -120,43 +186,28 @@ class Family:
             return [Problem(subject=subject, text=str(error))]
         return []
 
-    def _judge_again(self) -> None:
-        """Devices may be in another state than at the last scan."""
-        if self._found is not None:
-            self._publish(self._found)
+    def _scanned(self, scanned: Scanned) -> float | None:
+        """Make a scan's outcome what the kubelet is told; returns when to scan again at the latest, None: no need."""
+        if self._found is None:
+            self._judgement_due.set()  # what was said during the first scan counts
+        self._found = scanned.judged.found
+        self._publish(scanned.judged)
+        self.scans.problems = len(scanned.judged.outcome.problems)
+        self._log_problems(scanned)
+        return scanned.judged.outcome.scan_again_at
 
-    def _judged(self, device_type: str, found: Sequence[Device]) -> Sequence[Device]:
-        """The devices with the health they have now."""
-        if not isinstance(self.plugin, JudgesDevices):
-            return found
-        return self.plugin.judge(device_type, found)
-
-    def _publish(self, result: ScanResult) -> float | None:
-        """Make a scan's result what the kubelet is told; returns when to scan again at the latest, None: no need."""
-        self._found = result
-        problems = list(result.problems)
-        soon = None if result.scan_again_in is None else asyncio.get_running_loop().time() + result.scan_again_in
-        retention = self._settings.lost_device_retention
-        for device_type in dict.fromkeys((*self.inventory.device_types, *result.devices)):
-            found = self._judged(device_type, result.devices.get(device_type, ()))
-            previous = self.inventory.snapshot(device_type)
-            now, held = asyncio.get_running_loop().time(), self._held(device_type)
-            losses = result.losses.get(device_type, {})
-            snapshot = merge(previous, found, retention=retention, now=now, held=held, losses=losses)
-            problem = self._too_large(device_type, snapshot, previous)
-            if problem is not None:
-                problems.append(problem)
-                # The new devices are left out; what happened to the known ones is told all the same.
-                found = [device for device in found if device.id in previous.devices]
-                held &= previous.devices.keys()
-                snapshot = merge(previous, found, retention=retention, now=now, held=held, losses=losses)
-            self.inventory.publish(device_type, snapshot)
-            self._log_changes(device_type, previous, snapshot)
-            if device_type not in self.servers and snapshot.devices:
+    def _publish(self, worked_out: Judged) -> None:
+        """Publish an outcome, unless another one was published while it was worked out; then it is due anew."""
+        now = {device_type: self.inventory.snapshot(device_type) for device_type in self.inventory.device_types}
+        if now.keys() != worked_out.base.keys() or any(now[type_] is not worked_out.base[type_] for type_ in now):
+            self._judgement_due.set()
+            return
+        for device_type, listed in worked_out.outcome.resources.items():
+            self.inventory.publish(device_type, listed.snapshot)
+            self._counters(device_type).lists_refused += listed.refused
+            self._log_changes(device_type, listed)
+            if device_type not in self.servers and listed.snapshot.devices:
                 self._serve(device_type)
-        self._report(problems)
-        times = (soon, self.inventory.next_expiry(retention, self._held))
-        return min((time for time in times if time is not None), default=None)
 
     def _held(self, device_type: str) -> frozenset[str]:
         """The ids of the type that containers hold, as far as the kubelet has told."""
@@ -169,20 +220,6 @@ class Family:
             if snapshot.gone_since or not self._held(device_type) <= snapshot.devices.keys():
                 self.event()
                 return
-
-    def _too_large(self, device_type: str, snapshot: Snapshot, previous: Snapshot) -> Problem | None:
-        """Kubelets drop a stream whose message is too large, and with it every device of the resource."""
-        if snapshot.version == previous.version:
-            return None
-        size = list_message(snapshot.devices.values()).ByteSize()
-        if size <= LARGEST_LIST:
-            return None
-        self._counters(device_type).lists_refused += 1
-        text = (
-            f"its list of {len(snapshot.devices)} devices has {size} bytes, at most {LARGEST_LIST} reach the kubelet; "
-            "the last good list stays"
-        )
-        return Problem(subject=f"{self.plugin.namespace}/{device_type}", text=text)
 
     def _counters(self, device_type: str) -> ResourceCounters:
         return self.resources.setdefault(device_type, ResourceCounters())
@@ -217,28 +254,22 @@ class Family:
             for server in self.servers[device_type]:
                 self._tasks.create_task(supervised(f"server of {server.resource}", server.run))
 
-    def _log_changes(self, device_type: str, previous: Snapshot, snapshot: Snapshot) -> None:
+    def _log_changes(self, device_type: str, listed: Listed) -> None:
         """One line per change of state of a resource, with the devices that changed."""
-        if snapshot.version == previous.version:
-            return
-        before = {id_: device.health for id_, device in previous.devices.items()}
-        after = {id_: device.health for id_, device in snapshot.devices.items()}
-        changed = sorted(id_ for id_ in before.keys() | after.keys() if before.get(id_) != after.get(id_))
-        log.info(
-            "devices changed",
-            resource=f"{self.plugin.namespace}/{device_type}",
-            healthy=sum(device.health == "Healthy" for device in snapshot.devices.values()),
-            listed=len(snapshot.devices),
-            changed=", ".join(f"{id_} {after.get(id_, 'dropped')}" for id_ in changed[:8])
-            + (f" and {len(changed) - 8} more" if len(changed) > 8 else ""),
-        )
+        if listed.changed is not None:
+            log.info(
+                "devices changed",
+                resource=f"{self.plugin.namespace}/{device_type}",
+                healthy=listed.healthy,
+                listed=len(listed.snapshot.devices),
+                **listed.changed,
+            )
 
-    def _report(self, problems: list[Problem]) -> None:
-        """Log each problem when it comes and when it goes, not once per scan."""
-        current = {f"{problem.subject}: {problem.text}": problem for problem in problems}
-        unexpected = [text for text, problem in current.items() if not problem.expected]
-        self.scans.problems = len(unexpected)
-        change = self._problems.report(unexpected)
+    def _log_problems(self, scanned: Scanned) -> None:
+        """Each problem when it comes and when it goes, not once per scan."""
+        for text in scanned.sights.new:
+            log.verbose(2, "not offered, as expected", plugin=self.plugin.namespace, about=text)
+        change = scanned.problems
         for text in change.new:
             log.warning("problem", plugin=self.plugin.namespace, about=text)
         for text in change.gone:

@@ -5,6 +5,7 @@ something changed and looks for itself. A vanished device stays listed as Unheal
 kubelet reports an id that simply disappears as healthy.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,8 @@ from xpu_shared.device import Device, Health
 
 GONE = "the device is no longer there"
 GONE_CONDITION = "gone"
+NUMBER = re.compile(r"[0-9]+")
+LONGEST_NUMBER = 63  # digits: an id is not longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +56,30 @@ def merge(
             reason = losses.get(id_, last_known.reason if id_ in previous.gone_since else GONE)
             devices[id_] = replace(last_known, health=Health.UNHEALTHY, reason=reason, conditions=(GONE_CONDITION,))
             gone_since[id_] = since
-    devices = dict(sorted(devices.items()))
+    same = devices.keys() == previous.devices.keys()
+    devices = {id_: devices[id_] for id_ in (previous.devices if same else sorted(devices, key=_list_order))}
     version = previous.version + (_told(devices) != _told(previous.devices) or previous.version == 0)
     return Snapshot(version=version, devices=devices, gone_since=gone_since)
+
+
+def _list_order(id_: str) -> tuple[str, str]:
+    """A sort key by which numbers count as such: `dlb9` comes before `dlb10`."""
+    return NUMBER.sub(lambda number: number[0].zfill(LONGEST_NUMBER), id_), id_
 
 
 def _told(devices: Mapping[str, Device]) -> list[tuple[str, Health, tuple[int, ...]]]:
     """What the kubelet is told of these devices."""
     return [(device.id, device.health, device.numa_nodes) for device in devices.values()]
+
+
+def next_expiry(snapshot: Snapshot, *, retention: float, held: Collection[str] = ()) -> float | None:
+    """When the snapshot's next tombstone runs out, in monotonic seconds; None when none will by itself.
+
+    Args:
+        held: ids that containers hold, whose tombstones do not run out.
+    """
+    oldest = min((since for id_, since in snapshot.gone_since.items() if id_ not in held), default=None)
+    return None if oldest is None else oldest + retention
 
 
 class Inventory:
@@ -93,15 +112,3 @@ class Inventory:
             yield
         finally:
             listeners.discard(listener)
-
-    def next_expiry(self, retention: float, held: Callable[[str], Collection[str]] = lambda _: ()) -> float | None:
-        """When the next tombstone runs out, in monotonic seconds; None when none will by itself.
-
-        Args:
-            held: the ids of a device type that containers hold, whose tombstones do not run out.
-        """
-        times = []
-        for device_type, snapshot in self._snapshots.items():
-            lasting = set(held(device_type)) if snapshot.gone_since else set()
-            times += [since + retention for id_, since in snapshot.gone_since.items() if id_ not in lasting]
-        return min(times, default=None)

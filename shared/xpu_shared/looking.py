@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-from dataclasses import replace
 
 from xpu_shared.device import ScanResult
 from xpu_shared.health import UNKNOWN
-from xpu_shared.plugin import Causes, JudgesDevices, Plugin, RunsBesideScans
+from xpu_shared.judging import judged
+from xpu_shared.plugin import Causes, Plugin, RunsBesideScans
 from xpu_shared.threads import in_daemon_thread
 
 
@@ -18,7 +18,7 @@ def look_once(plugin: Plugin, *, patience: float) -> ScanResult:
     """
     if isinstance(plugin, RunsBesideScans):
         return asyncio.run(_listen_and_scan(plugin, patience))
-    return _judged(plugin, plugin.scan())
+    return judged(plugin, plugin.scan())
 
 
 async def _listen_and_scan(plugin: Plugin, patience: float) -> ScanResult:
@@ -30,21 +30,15 @@ async def _listen_and_scan(plugin: Plugin, patience: float) -> ScanResult:
             while True:
                 changed.clear()
                 with contextlib.suppress(OSError):  # the source may have to speak first
-                    result = _judged(plugin, await in_daemon_thread(plugin.scan, name="scan"))
+                    result = judged(plugin, await in_daemon_thread(plugin.scan, name="scan"))
                     if _known(result):
                         return result
                 await changed.wait()
     except TimeoutError:
-        return _judged(plugin, await in_daemon_thread(plugin.scan, name="scan"))
+        return judged(plugin, await in_daemon_thread(plugin.scan, name="scan"))
     finally:
         source.cancel()
         await asyncio.wait({source})
-
-
-def _judged(plugin: Plugin, result: ScanResult) -> ScanResult:
-    if not isinstance(plugin, JudgesDevices):
-        return result
-    return replace(result, devices={type_: plugin.judge(type_, found) for type_, found in result.devices.items()})
 
 
 def _known(result: ScanResult) -> bool:

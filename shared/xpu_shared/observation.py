@@ -11,7 +11,8 @@ from prometheus_client.registry import Collector
 from xpu_shared.counters import BOUNDS, Durations, EventCounters, ResourceCounters
 from xpu_shared.device import Health
 from xpu_shared.family import Family
-from xpu_shared.plugin import ExportsMetrics
+from xpu_shared.measuring import Measuring
+from xpu_shared.plugin import ExportsMetrics, Measures
 from xpu_shared.program.every_page import alive, build_info
 from xpu_shared.program.options import ListenAddress
 from xpu_shared.program.web import serve as serve_page
@@ -29,8 +30,12 @@ def serve(
 
 
 def readiness(families: Sequence[Family]) -> tuple[bool, str]:
-    """Ready: every plugin has scanned, and the kubelet listens to every resource."""
-    waiting = [f"{family.plugin.namespace} has not scanned yet" for family in families if not family.scans.last_success]
+    """Ready: every plugin has scanned, if there is anything to scan, and the kubelet listens to every resource."""
+    waiting = [
+        f"{family.plugin.namespace} has not scanned yet"
+        for family in families
+        if not family.scans.last_success and not family.scans.nothing_there
+    ]
     waiting += [f"the kubelet does not listen to {resource}" for family in families for resource in family.unregistered]
     return not waiting, "; ".join(waiting) or "ok"
 
@@ -42,6 +47,11 @@ class FrameworkCollector(Collector):
         self._families = families
         self._events = events
         self._program = program
+        self._measuring = [
+            Measuring(family.plugin, family.plugin.namespace)
+            for family in families
+            if isinstance(family.plugin, Measures)
+        ]
 
     def collect(self) -> Iterator[Metric]:
         yield build_info(self._program)
@@ -54,6 +64,7 @@ class FrameworkCollector(Collector):
             if isinstance(family.plugin, ExportsMetrics):
                 yield from family.plugin.metrics()
         yield from self._kernel_events()
+        yield from self._hardware()
 
     def _devices(self) -> Metric:
         metric = GaugeMetricFamily("xpu_devices", "Devices listed at the kubelet.", labels=("resource", "health"))
@@ -146,6 +157,15 @@ class FrameworkCollector(Collector):
         for reason, count in dict(self._events.dropped).items():
             dropped.add_metric((reason,), count)
         yield from (received, dropped)
+
+    def _hardware(self) -> Iterator[Metric]:
+        """What plugins measure; a metric that several have is one."""
+        metrics: dict[str, GaugeMetricFamily] = {}
+        for gauge in (gauge for measuring in self._measuring for gauge in measuring.gauges()):
+            metric = metrics.setdefault(gauge.name, GaugeMetricFamily(gauge.name, gauge.help, labels=gauge.labels))
+            for values, number in gauge.samples:
+                metric.add_metric(values, number)
+        yield from metrics.values()
 
     def _counters(self) -> Iterator[tuple[str, ResourceCounters]]:
         for family in self._families:

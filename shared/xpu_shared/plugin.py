@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from xpu_shared.device import Allocation, Device, ScanResult
+from xpu_shared.kernel.uevents import Uevent
+from xpu_shared.measurement import Gauge
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -71,9 +73,9 @@ class JudgesDevices(Protocol):
     """For plugins whose devices change their state without a scan."""
 
     def judge(self, device_type: str, devices: Sequence[Device]) -> Sequence[Device]:
-        """The devices of a scan with the health that they have now. Quick: it runs on the event loop.
+        """The devices of a scan with the health that they have now.
 
-        Called after each scan, and whenever `Causes.judge` was called.
+        Called after each scan, and whenever `Causes.judge` was called, in a thread of its own.
         """
 
 
@@ -86,11 +88,36 @@ class ExportsMetrics(Protocol):
 
 
 @runtime_checkable
+class HearsEvents(Protocol):
+    """For plugins to which it matters what the kernel says, not only that it says something."""
+
+    def heard(self, event: Uevent) -> None:
+        """Told of each event of its subsystems, before the scan that it causes. Quick: it runs on the event loop."""
+
+
+@runtime_checkable
 class OwnsCdiKinds(Protocol):
     """For plugins whose devices have CDI files: files of these kinds are removed when their device is gone."""
 
     @property
     def cdi_kinds(self) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """For plugins that have numbers of their hardware for the metrics page."""
+
+    def measure(self) -> Sequence[Gauge]:
+        """What is true now. Called in a thread of its own when a page is made, at most once a second; may block."""
+
+
+@runtime_checkable
+class OnlyCounts(Protocol):
+    """For plugins whose ids stand for no hardware, but count how many containers use what all of them share."""
+
+    @property
+    def ids_only_count(self) -> bool:
+        """Then an allocation that names no id, or one id twice, is answered instead of refused."""
 
 
 @runtime_checkable

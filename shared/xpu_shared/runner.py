@@ -1,26 +1,33 @@
 """Runs one or many plugins in one process until SIGTERM: signals, events, the kubelet's directory, the metrics page."""
 
 import asyncio
+import contextlib
+import gc
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xpu_shared.counters import EventCounters
 from xpu_shared.family import Family, supervised
-from xpu_shared.kernel.uevents import listen_on_socket, listen_to_kernel
+from xpu_shared.kernel.uevents import OnEvent, Uevent, listen_on_socket, listen_to_kernel
 from xpu_shared.kernel.watching import DirectoryWatcher
 from xpu_shared.kubelet import servers as kubelet
+from xpu_shared.kubelet.directory import SocketDirectory
 from xpu_shared.kubelet.pod_resources import PodResources
 from xpu_shared.kubelet.registration import Timings
-from xpu_shared.plugin import Plugin, Warns, WatchesDirectories
+from xpu_shared.kubelet.servers import ServerType
+from xpu_shared.plugin import Plugin
 from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
 from xpu_shared.program.settings import PluginSettings
-from xpu_shared.program.signals import end_at_last
+from xpu_shared.program.signals import end_at_last, ignore_signals
 
 SHUTDOWN = 4.5  # seconds for everything to end, of the 5 that a supervisor is promised
 SOCKET_RETRY = 1.0  # seconds between attempts to bind the uevent socket
+SWITCH_INTERVAL = 0.001  # seconds that a thread which computes keeps others waiting; 0.005 by default
+COLLECTION_THRESHOLDS = (700, 10, 100)  # the last one is 10 by default
 
 log = Log("runner")
 
@@ -29,6 +36,7 @@ def run(plugins: Sequence[Plugin], settings: PluginSettings, *, program: str) ->
     """Run the plugins until SIGTERM or SIGINT; returns the exit code."""
     logs.configure(settings.log_format, settings.v)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC would print is in the errors that we log
+    share_fairly()
     asyncio.run(Runner(plugins, settings, program=program).run())
     return 0
 
@@ -49,9 +57,12 @@ class Runner:
         stop = asyncio.Event()
 
         def on_signal(*_: object) -> None:
+            ignore_signals()
             # Not the loop's own way: a loop that is stuck in a call would not hear of it.
-            end_at_last(SHUTDOWN)
-            loop.call_soon_threadsafe(stop.set)
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                loop.call_soon_threadsafe(stop.set)
+            with contextlib.suppress(RuntimeError):  # no thread can be had, so nothing that hangs is ended by one
+                end_at_last(SHUTDOWN)
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
@@ -59,6 +70,8 @@ class Runner:
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():  # it never ends by itself; what nobody foresaw is told by the exit code too
+                work.result()
             log.info("stops", program=self._program)
         finally:
             stopped.cancel()
@@ -69,19 +82,19 @@ class Runner:
         settings = self._settings
         places = kubelet.places(settings)
         pod_resources = PodResources(settings.kubelet_dir / "pod-resources/kubelet.sock", period=self._timings.holders)
-        families = [
-            Family(plugin, settings, places, pod_resources=pod_resources, timings=self._timings)
-            for plugin in self._plugins
-        ]
         watcher = DirectoryWatcher()
         for directory, _ in places:
             watcher.watch(directory.path, directory.look)
+        families = [family for plugin in self._plugins if (family := self._family(plugin, places, pod_resources))]
         for family in families:
-            if isinstance(family.plugin, WatchesDirectories):
-                for watched in family.plugin.watched_directories:
-                    watcher.watch(watched, family.event)
-        log.info("starts", program=self._program, plugins=",".join(plugin.namespace for plugin in self._plugins))
-        self._warn()
+            for watched in family.watched_directories:
+                watcher.watch(watched, family.event)
+        log.info("starts", program=self._program, plugins=",".join(family.plugin.namespace for family in families))
+        for text in warnings(settings):
+            log.warning(text)
+        for family in families:
+            for text in family.warnings:
+                log.warning(text, plugin=family.plugin.namespace)
         closers: list[Callable[[], None]] = []
         try:
             self._listen_to_kernel(families, closers)
@@ -102,27 +115,27 @@ class Runner:
             for close in reversed(closers):
                 close()
 
-    def _warn(self) -> None:
-        for text in warnings(self._settings):
-            log.warning(text)
-        for plugin in self._plugins:
-            for text in plugin.warnings if isinstance(plugin, Warns) else ():
-                log.warning(text, plugin=plugin.namespace)
+    def _family(
+        self, plugin: Plugin, places: Sequence[tuple[SocketDirectory, ServerType]], pod_resources: PodResources
+    ) -> Family | None:
+        """The plugin made ready to work; one that cannot even say what it is costs only itself."""
+        try:
+            return Family(plugin, self._settings, places, pod_resources=pod_resources, timings=self._timings)
+        except Exception as error:  # noqa: BLE001 - plugins are anybody's
+            log.error("a plugin is left out", plugin=type(plugin).__name__, error=repr(error))
+            return None
 
-    def _dispatch(self, families: Sequence[Family]) -> Callable[[str | None], None]:
-        def on_event(subsystem: str | None) -> None:
+    def _dispatch(self, families: Sequence[Family]) -> OnEvent:
+        def on_event(event: Uevent | None) -> None:
             for family in families:
-                if subsystem is None or subsystem in family.plugin.subsystems:
-                    family.event()
+                if event is None or event.subsystem in family.subsystems:
+                    family.event(event)
 
         return on_event
 
-    def _subsystems(self) -> frozenset[str]:
-        return frozenset().union(*(plugin.subsystems for plugin in self._plugins))
-
     def _listen_to_kernel(self, families: Sequence[Family], closers: list[Callable[[], None]]) -> None:
         try:
-            closers.append(listen_to_kernel(self._subsystems(), self._dispatch(families), self._events))
+            closers.append(listen_to_kernel(_subsystems(families), self._dispatch(families), self._events))
         except OSError as error:
             interval = f"{self._settings.rescan_interval:g}s"
             log.warning("no kernel events, changes are found by scanning", every=interval, reason=error)
@@ -133,7 +146,7 @@ class Runner:
         """Bind the uevent socket, at once if possible, else as soon as its path is free."""
 
         def bind() -> None:
-            closers.append(listen_on_socket(path, self._subsystems(), self._dispatch(families), self._events))
+            closers.append(listen_on_socket(path, _subsystems(families), self._dispatch(families), self._events))
 
         async def keep_trying() -> None:
             while True:
@@ -150,16 +163,26 @@ class Runner:
             tasks.create_task(keep_trying())
 
 
+def _subsystems(families: Sequence[Family]) -> frozenset[str]:
+    return frozenset[str]().union(*(family.subsystems for family in families))
+
+
+def share_fairly() -> None:
+    """Have the interpreter let the event loop in while a plugin's thread computes, or makes 100,000 devices."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    # A collection of everything holds all threads up: 50 ms with 100,000 devices, and by default a dozen times while
+    # they are made. The third number is for that; young objects are collected as ever.
+    gc.set_threshold(*COLLECTION_THRESHOLDS)
+
+
 def warnings(settings: PluginSettings) -> list[str]:
     """What chosen settings may break."""
     texts = []
     if settings.registration == "both":
         texts.append(
             "with --registration=both a kubelet up to 1.36 takes the two connections for one: "
-            "when either ends, the resource is lost until the plugin registers again"
+            "when either ends, the resource is lost for 30 s, until the plugin registers again"
         )
     if settings.instance:
-        texts.append(
-            "with --instance a kubelet up to 1.36 loses the resource for a moment when one of two instances ends"
-        )
+        texts.append("with --instance a kubelet up to 1.36 loses the resource for 30 s when one of two instances ends")
     return texts

@@ -5,17 +5,19 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from xpu_shared.counters import ScanCounters
-from xpu_shared.device import ScanResult
 from xpu_shared.program.logs import Log
 from xpu_shared.threads import in_daemon_thread
 
 COALESCE = 0.020  # seconds: events so close together are one reason to scan
 # udev's links appear after the kernel's event: seconds after the last event at which to look again.
 LATER_LOOKS = (0.1, 0.5, 2.0)
+LONGEST_REST = 1.0  # seconds: a scan that took longer has waited, for example for a device that hung
 SLOW_SCAN = 10.0  # seconds after which a scan that still runs is spoken of
 
+T = TypeVar("T")
 log = Log("scanning")
 
 
@@ -41,7 +43,7 @@ class Schedule:
 
     def ended(self, now: float) -> None:
         # A flood of events must not keep a core busy: rest as long as the scan took.
-        self._not_before = now + (now - self._last_start)
+        self._not_before = now + min(LONGEST_REST, now - self._last_start)
 
     def due(self, also: float | None = None) -> float:
         """When to scan next; `also` is another time at which something is to be looked at."""
@@ -53,13 +55,13 @@ class Schedule:
         return max(min(times), self._not_before)
 
 
-class Scanner:
-    """Runs one plugin's scans, one at a time, each in a daemon thread."""
+class Scanner(Generic[T]):
+    """Runs one plugin's scans, one at a time, each in a daemon thread; whatever a scan's result is."""
 
     def __init__(
         self,
         name: str,
-        scan: Callable[[], ScanResult],
+        scan: Callable[[], T],
         *,
         interval: float,
         counters: ScanCounters,
@@ -76,7 +78,7 @@ class Scanner:
         self._schedule.event(asyncio.get_running_loop().time())
         self._wake.set()
 
-    async def run(self, publish: Callable[[ScanResult], float | None]) -> None:
+    async def run(self, publish: Callable[[T], float | None]) -> None:
         """Scan until cancelled. `publish` takes a result and says when to scan at the latest, or None."""
         loop = asyncio.get_running_loop()
         also = None
@@ -88,7 +90,7 @@ class Scanner:
                 also = publish(result)
             await self._until_due(also)
 
-    async def _once(self) -> ScanResult | None:
+    async def _once(self) -> T | None:
         """One scan; None when nothing could be seen, and everything stays what it was."""
         started = time.perf_counter()
         scan = asyncio.ensure_future(in_daemon_thread(self._scan, name=f"scan {self._name}"))
@@ -99,6 +101,7 @@ class Scanner:
             result = await scan
         except Exception as error:  # noqa: BLE001 - a failing scan must not end the plugin
             self._counters.errors += 1
+            self._counters.nothing_there = isinstance(error, FileNotFoundError)
             self._note(error)
             return None
         finally:
@@ -121,4 +124,5 @@ class Scanner:
         while (left := self._schedule.due(also) - loop.time()) > 0:
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._wake.wait()

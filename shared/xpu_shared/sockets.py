@@ -1,5 +1,6 @@
 """Unix sockets of ours: whose file a path names, and whether a socket may be put there. Nothing here binds."""
 
+import contextlib
 import errno
 import random
 import socket
@@ -27,10 +28,12 @@ class Identity:
 
 
 def identity(path: Path) -> Identity | None:
-    """The identity of what is at `path` now, None when nothing can be seen there."""
+    """The identity of the socket that is at `path` now, None when none can be seen there."""
     try:
         status = path.lstat()
     except OSError:
+        return None
+    if not stat.S_ISSOCK(status.st_mode):  # in the kubelet's place, for example: its streams go on all the same
         return None
     return Identity(device=status.st_dev, inode=status.st_ino, changed=status.st_ctime_ns)
 
@@ -83,6 +86,7 @@ def _is_live(path: Path) -> bool:
 
 
 def remove_own(path: Path, ours: Identity) -> None:
-    """Unlink the socket if it is still the one we put there."""
+    """Unlink the socket if it is still the one we put there, and may be unlinked: a dead one is in nobody's way."""
     if identity(path) == ours:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()

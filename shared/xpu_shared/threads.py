@@ -29,7 +29,9 @@ async def in_daemon_thread(function: Callable[[], T], *, name: str) -> T:
         try:
             result = function()
         except BaseException as raised:  # noqa: BLE001 - whatever it is, the waiting task gets it
-            error = raised
+            # An exit of the thread is none of the process, and a future takes no StopIteration.
+            plain = isinstance(raised, Exception) and not isinstance(raised, StopIteration)
+            error = raised if plain else RuntimeError(repr(raised))
         try:
             loop.call_soon_threadsafe(settle, result, error)
         except RuntimeError:

@@ -2,26 +2,28 @@
 
 import argparse
 import asyncio
+import io
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read when grpc is imported; it would report each plugin that ends
 
-from rich.console import Console
-
+from xpu_shared.program.options import FALSE, TRUE
 from xpu_simulator import fakedev
-from xpu_simulator.commands import Commands, add_commands
+from xpu_simulator.commands import Commands, add_commands, checked_name
 from xpu_simulator.descriptions import node_examples, read_generator, read_node, read_scenario, scenario_examples
 from xpu_simulator.errors import ImpossibleError, UsageError
-from xpu_simulator.fields import NAME
 from xpu_simulator.kubelet.topology import Policy
 from xpu_simulator.lines import Lines, wants_colour
 from xpu_simulator.live import LiveView
 from xpu_simulator.remote import running
 from xpu_simulator.run import Simulation, run
+from xpu_simulator.screen import in_background
 from xpu_simulator.workspace import Workspace
 from xpu_simulator.written_tree import write_tree
 
@@ -32,12 +34,12 @@ Start a simulated node, its kubelet and plugins in a temporary directory, play a
 
 NODE is a file, or the name of a shipped example: {nodes}.
 So is the scenario: {scenarios}.
-A plugin's command may contain {{sysfs_root}}, {{dev_root}}, {{host_dev_root}}, {{kubelet_dir}}, {{cdi_dir}} and
-{{uevent_socket}}. One of our own programs (xpu-…) without any of these is given all of them as flags.
+A plugin's command may contain {{sysfs_root}}, {{dev_root}}, {{host_dev_root}}, {{kubelet_dir}}, {{cdi_dir}},
+{{uevent_socket}}, and {{flags}} for all of these as flags of our own programs (xpu-…), which get them anyway.
 {{telemetry}} is the endpoint where the Level-Zero sidecar publishes, {{level_zero_library}} the library it reads.
 
 In a terminal it is a live view of the whole terminal. With --plain, with a scenario, whose story is longer than a
-terminal, and when stdout is no terminal, it writes a line for each event.
+terminal, in the background and when stdout is no terminal, it writes a line for each event.
 """
 
 FAKEDEV = """\
@@ -46,16 +48,37 @@ current directory, in the place of what an earlier run has left.
 """
 
 
+def _go_boolean(text: str) -> bool:
+    if text not in TRUE | FALSE:
+        raise argparse.ArgumentTypeError(f"expected true or false, found {text!r}")
+    return text in TRUE
+
+
+GO_BOOLEAN: Mapping[str, Any] = {"nargs": "?", "const": True, "default": False, "type": _go_boolean, "metavar": "BOOL"}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what the terminal's encoding lacks is shown as ?
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:  # argparse itself would show how to use the program instead of the command
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
-        return int(options.call(options))
+        code = int(options.call(options))
+        sys.stdout.flush()
+    except BrokenPipeError:  # of `status | head`; what Python still holds must not fail at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except UsageError as error:
         print(f"xpu-simulator: {error}", file=sys.stderr)
         return 2
     except (ImpossibleError, OSError) as error:
         print(f"xpu-simulator: {error}", file=sys.stderr)
         return 1
+    return code
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -71,11 +94,17 @@ def _run(options: argparse.Namespace) -> int:
         name=_free_name(options.simulator, options.node),
     )
     lines = Lines(sys.stdout, colour=wants_colour(sys.stdout))
-    if options.plain or scenario or not sys.stdout.isatty() or os.environ.get("TERM") in (None, "", "dumb"):
+    if options.plain or scenario or not _can_show():
         with Workspace() as workspace:
             return asyncio.run(run(simulation, lines, workspace))
     with Workspace(sys.stdout) as workspace:
-        return asyncio.run(run(simulation, LiveView(Console(), lines, workspace), workspace))
+        return asyncio.run(run(simulation, LiveView(sys.stdout, lines, workspace), workspace))
+
+
+def _can_show() -> bool:
+    """Whether stdout is a terminal on which things can be drawn, and ours: a job in the background has no screen."""
+    drawable = sys.stdout.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
+    return drawable and not in_background(sys.stdout)
 
 
 def _free_name(wanted: str | None, node: str) -> str:
@@ -98,8 +127,10 @@ def _fakedev(options: argparse.Namespace) -> int:
         if not options.json:
             raise UsageError("-json: expected the name of a file")
         config = read_generator(options.json)
+        if config.info:
+            fakedev.log(f"INFO: {config.info}")
         if options.verbose:
-            fakedev.log(f"INFO: {options.json}: {config!r}")
+            fakedev.log(f"INFO: {options.json}: {config.model_dump_json(by_alias=True, exclude_unset=True)}")
         fakedev.generate(config, options.root, device_nodes=not options.no_mknod)
     except (UsageError, ImpossibleError, OSError) as error:
         fakedev.log(f"ERROR: {error}")
@@ -109,7 +140,7 @@ def _fakedev(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="xpu-simulator", description="A Kubernetes node without hardware.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(required=True)
     _add_run(commands)
     add_commands(commands)
     tree = commands.add_parser(
@@ -121,15 +152,15 @@ def _parser() -> argparse.ArgumentParser:
     tree.add_argument("node", metavar="NODE", help="the description of a node")
     tree.add_argument("directory", metavar="DIRECTORY", type=Path)
     tree.add_argument("--no-mknod", action="store_true", help="regular files instead of device nodes, which need root")
-    tree.set_defaults(call=_tree)
+    tree.set_defaults(call=_tree, parser=tree)
     fake = commands.add_parser(
         "fakedev", help="write fake devices as Intel's generator does", description=FAKEDEV, allow_abbrev=False
     )
     fake.add_argument("-json", "--json", metavar="FILE", help="the configuration, JSON or YAML")
-    fake.add_argument("-verbose", "--verbose", action="store_true", help="show the configuration")
+    fake.add_argument("-verbose", "--verbose", **GO_BOOLEAN, help="show the configuration")
     fake.add_argument("-root", "--root", metavar="DIRECTORY", type=Path, default=Path(), help="instead of the current")
-    fake.add_argument("-no-mknod", "--no-mknod", action="store_true", help="regular files instead of device nodes")
-    fake.set_defaults(call=_fakedev)
+    fake.add_argument("-no-mknod", "--no-mknod", **GO_BOOLEAN, help="regular files instead of device nodes")
+    fake.set_defaults(call=_fakedev, parser=fake)
     return parser
 
 
@@ -157,22 +188,20 @@ def _add_run(commands: Commands) -> None:
     parser.add_argument(
         "--topology-policy",
         metavar="POLICY",
-        choices=list(Policy),
+        choices=[str(policy) for policy in Policy],  # argparse shows what it is given
         default=Policy.NONE,
         help=f"how devices are aligned with NUMA nodes: {', '.join(Policy)}",
     )
     parser.add_argument("--plain", action="store_true", help="lines instead of a live view")
     parser.add_argument("--show-output", action="store_true", help="show what plugins write; without a view, on stderr")
     parser.add_argument(
-        "--name", metavar="NAME", dest="simulator", type=_name, help="what other commands call it; by default as NODE"
+        "--name",
+        metavar="NAME",
+        dest="simulator",
+        type=checked_name,
+        help="what other commands call it; by default as NODE",
     )
-    parser.set_defaults(call=_run)
-
-
-def _name(text: str) -> str:
-    if not NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"expected letters, digits, '-' and '_', at most 63, found {text!r}")
-    return text
+    parser.set_defaults(call=_run, parser=parser)
 
 
 if __name__ == "__main__":

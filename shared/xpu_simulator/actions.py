@@ -67,8 +67,9 @@ class Actions:
         return _given(pod.given, self._node.tree.root)
 
     async def _reboot(self) -> str:
-        """Plugins come up with the kubelet; it admits the pods when all resources are listed again, or in vain."""
-        resources = [name for name, resource in self._kubelet.resources.items() if resource.registered]
+        """Plugins come up with the kubelet; it admits the pods when what there was is listed again, or in vain."""
+        resources = {name for name, resource in self._kubelet.resources.items() if resource.allocatable}
+        resources |= {name for pod in self._kubelet.pods.values() for name in pod.devices}
         pods = len(self._kubelet.pods)
 
         def listed() -> bool:

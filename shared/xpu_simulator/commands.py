@@ -9,6 +9,8 @@ from rich.console import Console, Group
 
 from xpu_simulator import panels
 from xpu_simulator.errors import ImpossibleError, UsageError
+from xpu_simulator.fields import NAME
+from xpu_simulator.kubelet.names import invalid_because
 from xpu_simulator.level_zero.faults import Fault, MemoryHealth
 from xpu_simulator.messages import Request, reason
 from xpu_simulator.remote import ask, choose
@@ -32,11 +34,9 @@ def add_commands(commands: Commands) -> None:
     kill = _command(commands, "kill", _kill, "kill a plugin or sidecar, which is then started again")
     kill.add_argument("program", metavar="PROGRAM", help="such as xpu-level-zero-sidecar")
     kubelet = _command(commands, "kubelet", _kubelet, "restart, stop or start the kubelet")
-    kubelet.add_argument("what", choices=("restart", "stop", "start"))
+    kubelet.add_argument("what", metavar="restart|stop|start", choices=("restart", "stop", "start"))
     _command(commands, "reboot", _reboot, "reboot the node: plugins and kubelet start anew, pods get what they had")
-    _add_pod_commands(
-        commands.add_parser("pod", help="run or delete a pod").add_subparsers(metavar="COMMAND", required=True)
-    )
+    _add_pod_commands(commands.add_parser("pod", help="run or delete a pod").add_subparsers(required=True))
     status = _command(commands, "status", _status, "show resources, devices and pods")
     status.add_argument("--output", choices=("table", "json"), default="table")
 
@@ -58,20 +58,33 @@ def _add_fault(parser: argparse.ArgumentParser) -> None:
 
 def _add_pod_commands(commands: Commands) -> None:
     run = _command(commands, "run", _run_pod, "run a pod that asks for devices")
-    run.add_argument("pod", metavar="NAME")
+    run.add_argument("pod", metavar="NAME", type=checked_name)
     run.add_argument("--devices", "--gpus", metavar="NUMBER", type=_count, default=1, help="how many, 1 by default")
-    run.add_argument("--resource", metavar="RESOURCE", help="by default the only one there is")
+    run.add_argument("--resource", metavar="RESOURCE", type=_resource, help="by default the only one that has devices")
     delete = _command(commands, "delete", _delete_pod, "delete a pod; its devices are free")
-    delete.add_argument("pod", metavar="NAME")
+    delete.add_argument("pod", metavar="NAME", type=checked_name)
 
 
 def _command(commands: Commands, name: str, call: Any, text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=f"{text.capitalize()}.", allow_abbrev=False
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
     )
     parser.add_argument("--name", metavar="NAME", dest="simulator", help="which simulator; by default the only one")
-    parser.set_defaults(call=call)
+    parser.set_defaults(call=call, parser=parser)
     return parser
+
+
+def checked_name(text: str) -> str:
+    """The name of a simulator or a pod, for argparse."""
+    if not NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"expected letters, digits, '-' and '_', at most 63, found {text!r}")
+    return text
+
+
+def _resource(text: str) -> str:
+    if reason := invalid_because(text):
+        raise argparse.ArgumentTypeError(f"expected a name such as gpu.intel.com/i915, found {text!r}: {reason}")
+    return text
 
 
 def _count(text: str) -> int:
@@ -118,7 +131,9 @@ def _run_pod(options: argparse.Namespace) -> int:
 
 
 def _only_resource(status: Status) -> str:
-    names = [resource.name for resource in status.resources]
+    """The resource that has devices to give, or just the only one."""
+    names = [resource.name for resource in status.resources if resource.allocatable]
+    names = names or [resource.name for resource in status.resources]
     if not names:
         raise ImpossibleError("no plugin has registered a resource")
     if len(names) > 1:
@@ -142,7 +157,12 @@ def _status(options: argparse.Namespace) -> int:
 
 def print_status(status: Status, console: Console) -> None:
     devices = panels.devices(status, width=console.width if console.is_terminal else 0, height=sys.maxsize)
-    console.print(Group(panels.headline(status), *panels.hardware(status), "", panels.resources(status), "", devices))
+    with console.capture() as capture:  # rich itself would end the program when nobody reads what it prints
+        hardware = panels.hardware(status)
+        console.print(Group(panels.headline(status), *hardware, "", panels.resources(status), "", devices))
+        if not all(pod.running for pod in status.pods):
+            console.print("", panels.not_running(status), sep="\n")
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def _do(options: argparse.Namespace, action: dict[str, Any]) -> int:

@@ -27,6 +27,7 @@ class Link:
 @dataclass(frozen=True, slots=True)
 class CharacterDevice:
     path: PurePosixPath
+    number: str | None = None  # major:minor of the file; None: that of /dev/null, which everybody may open
 
 
 Entry = Directory | Attribute | Link | CharacterDevice

@@ -78,8 +78,12 @@ class FakeTrees:
         _make(path)
 
     def _file(self, path: Path, text: str) -> None:
-        with path.open("x") as file:
-            file.write(text)
+        try:
+            with path.open("x") as file:
+                file.write(text)
+        except OSError as error:
+            error.filename = error.filename or str(path)  # that of a full disk does not name the file
+            raise
         path.chmod(FILE_MODE)
         self.made["file"] += 1
 

@@ -38,7 +38,7 @@ Name = Annotated[str, AfterValidator(_name_text)]
 NumaNode = Annotated[int, Field(strict=True, ge=-1, le=1023)]  # -1: the platform names none
 
 
-def numbered(key: str, last: Callable[[Any, int], int] | None = None) -> BeforeValidator:
+def numbered(key: str, last: Callable[[Any, int], int] | None = None, *, first: int = 0) -> BeforeValidator:
     """Of a list of devices: one without `key` gets the number after its predecessor's.
 
     `last(entry, free)` is the highest number that an entry takes, for devices that take several; the entry is not yet
@@ -48,7 +48,7 @@ def numbered(key: str, last: Callable[[Any, int], int] | None = None) -> BeforeV
     def number(value: object) -> object:
         if not isinstance(value, list | tuple):
             return value  # refused next, with its place
-        entries, free = [], 0
+        entries, free = [], first
         for given in value:
             entry = {key: free, **given} if isinstance(given, dict) else given
             entries.append(entry)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_pascal
 
+from xpu_simulator.families.gpu.description import LAST_CARD, MOST_TILES
 from xpu_simulator.fields import PciId
 from xpu_simulator.node import Node
 
@@ -36,10 +37,10 @@ class Generator(BaseModel):
 
     info: str = ""
     dev_count: Annotated[int, Field(ge=1, le=128)]
-    tiles_per_dev: Annotated[int, Field(ge=0, le=8)] = 0
+    tiles_per_dev: Annotated[int, Field(ge=0, le=MOST_TILES)] = 0
     dev_mem_size: Annotated[int, Field(ge=0, lt=2**63, multiple_of=MIB)] = 0
     devs_per_node: Annotated[int, Field(ge=0)] = 0
-    vfs_per_pf: Annotated[int, Field(ge=0, le=63)] = 0
+    vfs_per_pf: Annotated[int, Field(ge=0, le=LAST_CARD)] = 0
     capabilities: Annotated[dict[str, str], AfterValidator(_writable)] = Field(default_factory=dict)
     driver: Literal["i915", "xe"] = "i915"
     device_id: PciId = DG1

@@ -6,6 +6,7 @@ import textwrap
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,10 +15,12 @@ from rich.text import Text
 from xpu_simulator import panels
 from xpu_simulator.lines import Lines
 from xpu_simulator.page import Entry, printable
+from xpu_simulator.screen import Screen, in_background
 from xpu_simulator.status import Status
 from xpu_simulator.workspace import Workspace
 
 SHORTEST_PAUSE = 0.1  # seconds between two pictures
+PAUSE_IN_BACKGROUND = 0.5  # seconds between two looks whether the terminal may be had again
 KEPT = 200  # lines of events, more than terminals have
 LONGEST_LATENCY = 60.0  # seconds; what happens later has nothing to do with the last command
 STYLES = {"ok": "green", "FAILED": "bold red", "note": "bold"}
@@ -30,8 +33,9 @@ class LiveView:
     What comes later is written as lines; failures that were only in the view are among them.
     """
 
-    def __init__(self, console: Console, lines: Lines, workspace: Workspace) -> None:
-        self._console = console
+    def __init__(self, terminal: TextIO, lines: Lines, workspace: Workspace) -> None:
+        self._terminal = terminal
+        self._console = Console(file=terminal)
         self._lines = lines
         self._workspace = workspace
         self._events: deque[Text] = deque(maxlen=KEPT)
@@ -79,34 +83,39 @@ class LiveView:
     async def showing(self, status: Callable[[], Status]) -> AsyncGenerator[None]:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGWINCH, self._changed.set)
-        self._workspace.lives("screen")
         live = Live(
             console=self._console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         )
-        painting = asyncio.create_task(self._paint(live, status))
+        screen = Screen(self._terminal, live, self._workspace, again=self._changed.set)
+        painting = asyncio.create_task(self._paint(screen, live, status))
         try:
             yield
         finally:
             painting.cancel()
             await asyncio.gather(painting, return_exceptions=True)
             loop.remove_signal_handler(signal.SIGWINCH)
-            self._workspace.ended("screen")
             self._over = True
             for entry, details in self._failures:
                 self._lines.entry(entry)
                 self._lines.details(details)
 
-    async def _paint(self, live: Live, status: Callable[[], Status]) -> None:
+    async def _paint(self, screen: Screen, live: Live, status: Callable[[], Status]) -> None:
         """A picture at once and whenever something has changed, but not all the time."""
         try:
-            with live:
-                while True:
-                    self._changed.clear()
-                    live.update(self._picture(status()), refresh=True)
-                    await asyncio.sleep(SHORTEST_PAUSE)
-                    await self._changed.wait()
+            while True:
+                self._changed.clear()
+                while not screen.taken:
+                    if in_background(self._terminal):  # after Ctrl-Z and `bg`: nobody tells when it is over
+                        await asyncio.sleep(PAUSE_IN_BACKGROUND)
+                    else:
+                        screen.take()
+                live.update(self._picture(status()), refresh=True)
+                await asyncio.sleep(SHORTEST_PAUSE)
+                await self._changed.wait()
         except OSError:  # the terminal has gone
             self.reader_gone()
+        finally:
+            screen.give_back()
 
     def _picture(self, status: Status) -> Group:
         width, height = self._console.size

@@ -18,10 +18,19 @@ def headline(status: Status) -> Text:
     kubelet = status.kubelet
     state = ("running", "green") if kubelet.running else ("stopped", "bold red")
     pods = f"{len(status.pods)} pod{'' if len(status.pods) == 1 else 's'}"
+    waiting = sum(not pod.running for pod in status.pods)
     text = Text.assemble(
-        (status.name, "bold"), f"   kubelet {kubelet.version} ", state, f"   {pods}   {status.directory}"
+        *((status.name, "bold"), f"   kubelet {kubelet.version} ", state, f"   {pods}"),
+        *([f", {waiting} not running"] if waiting else []),
+        f"   {status.directory}",
     )
     return _one_line(text)
+
+
+def not_running(status: Status) -> Text:
+    """Why pods do not run, a line each."""
+    lines = [f"pod {pod.name} does not run: {pod.message}" for pod in status.pods if not pod.running]
+    return Text("\n".join(printable(line) for line in lines), style="red")
 
 
 def hardware(status: Status) -> Sequence[Text]:
@@ -55,25 +64,35 @@ def resources(status: Status) -> Table:
 
 
 def devices(status: Status, *, width: int, height: int) -> Table:
-    """Every device with its health and its pod, in as many columns as fit; what does not fit is counted."""
+    """Every device with its health and its pod, in as many columns as fit.
+
+    When there are more, unhealthy devices come first, then those of pods, and what does not fit is counted.
+    """
     several = len(status.resources) > 1  # which may have devices of the same id
-    cells = [
-        _device(f"{resource.name.rpartition('/')[2]}/{device.id}" if several else device.id, device)
+    listed = [
+        (f"{resource.name.rpartition('/')[2]}/{device.id}" if several else device.id, device)
         for resource in status.resources
         for device in resource.devices
     ]
+    cells = [_device(name, device) for name, device in listed]
     widest = [max(len(cell) for cell in column) for column in zip(HEADER, *cells, strict=True)]
     columns = max(width // sum(width + GAP for width in widest), 1)
     rows = min(-(-len(cells) // columns), max(height - 1, 1))
+    if rows * columns < len(cells):
+        cells = [_device(name, device) for name, device in sorted(listed, key=lambda entry: _interest(entry[1]))]
     shown = cells[: rows * columns]
     columns = max(-(-len(shown) // max(rows, 1)), 1)  # those that are used
     table = _table(*HEADER * columns)
     for row in range(rows):
         table.add_row(*(cell for device in shown[row::rows] for cell in device))
     if len(shown) < len(cells):
-        table.caption = f"and {len(cells) - len(shown)} more: xpu-simulator status shows all"
+        table.caption = _one_line(Text(f"and {len(cells) - len(shown)} more: xpu-simulator status shows all"))
         table.caption_justify = "left"
     return table
+
+
+def _interest(device: DeviceStatus) -> tuple[bool, bool]:
+    return device.health == HEALTHY, device.pod is None
 
 
 def _device(name: str, device: DeviceStatus) -> Sequence[Text]:

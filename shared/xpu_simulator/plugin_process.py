@@ -14,9 +14,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from xpu_simulator.errors import UsageError
+from xpu_simulator.guardian import VARIABLE
 
 OUR_PREFIX = "xpu-"
-OUR_FLAGS = ("sysfs-root", "dev-root", "host-dev-root", "kubelet-dir", "cdi-dir", "uevent-socket")
+PLUGIN_FLAGS = {
+    "sysfs-root": "{sysfs_root}",
+    "dev-root": "{dev_root}",
+    "host-dev-root": "{host_dev_root}",
+    "kubelet-dir": "{kubelet_dir}",
+    "cdi-dir": "{cdi_dir}",
+    "uevent-socket": "{uevent_socket}",
+}
+FLAGS = "{flags}"
 SIDECAR = "xpu-level-zero-sidecar"
 SIDECAR_FLAGS = {
     "sysfs-root": "{sysfs_root}",
@@ -31,7 +40,8 @@ KEPT_LINES = 20
 def command_line(text: str, paths: Mapping[str, object]) -> list[str]:
     """The arguments of a command with `{sysfs_root}` and the like replaced.
 
-    One of our programs without a placeholder that stands for one of its flags here gets all of these flags.
+    `{flags}` is what a program of ours has to be told, as flags. One of ours without a placeholder that stands for one
+    of these gets them before its own.
     """
     try:
         parts = shlex.split(text)
@@ -42,8 +52,10 @@ def command_line(text: str, paths: Mapping[str, object]) -> list[str]:
     program, *arguments = parts
     placeholders = {f"{{{name}}}": str(path) for name, path in paths.items()}
     flags = _flags(Path(program).name)
-    if not any(placeholder in text for placeholder in flags.values()):
-        arguments = [*(part for flag in flags.items() for part in (f"--{flag[0]}", flag[1])), *arguments]  # theirs win
+    if flags and not any(placeholder in text for placeholder in (FLAGS, *flags.values())):
+        arguments.insert(0, FLAGS)  # what is given wins
+    told = [part for flag, value in (flags or PLUGIN_FLAGS).items() for part in (f"--{flag}", value)]
+    arguments = [part for argument in arguments for part in (told if argument == FLAGS else [argument])]
     for placeholder, path in placeholders.items():
         arguments = [argument.replace(placeholder, path) for argument in arguments]
     return [_find(program), *arguments]
@@ -53,7 +65,7 @@ def _flags(program: str) -> Mapping[str, str]:
     """What a program of ours has to be told, as flags with placeholders."""
     if program == SIDECAR:
         return SIDECAR_FLAGS
-    return {flag: f"{{{flag.replace('-', '_')}}}" for flag in OUR_FLAGS} if program.startswith(OUR_PREFIX) else {}
+    return PLUGIN_FLAGS if program.startswith(OUR_PREFIX) else {}
 
 
 def _find(program: str) -> str:
@@ -66,9 +78,13 @@ def _find(program: str) -> str:
 
 
 async def start_plugin(
-    command: list[str], *, show: Callable[[str], None], environment: Mapping[str, str] = MappingProxyType({})
+    command: list[str],
+    *,
+    root: Path,
+    show: Callable[[str], None],
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> "PluginProcess":
-    """Start a plugin; `show` gets each line it writes, `environment` is added to ours."""
+    """Start a plugin of the simulation in `root`; `show` gets each line it writes, `environment` is added to ours."""
     # A pipe of our own: asyncio's wait() would last until a plugin's children have closed theirs.
     read_end, write_end = os.pipe()
     wrapper = Path(__file__).with_name("die_with_parent.py")
@@ -78,7 +94,7 @@ async def start_plugin(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=write_end,
             stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, **environment},
+            env={**os.environ, **environment, VARIABLE: str(root)},
             process_group=0,  # Ctrl-C in a terminal reaches the simulator only, which then ends the plugin
         )
     finally:

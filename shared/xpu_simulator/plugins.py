@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from xpu_simulator.errors import ImpossibleError
+from xpu_simulator.guardian import end_members
 from xpu_simulator.page import Page
 from xpu_simulator.plugin_process import PluginProcess, start_plugin
 from xpu_simulator.report import Report
@@ -42,7 +43,7 @@ class Plugins:
     async def _start(self, command: list[str]) -> None:
         name = Path(command[0]).name
         show = partial(self._page.output, name) if self._show_output else _nothing
-        plugin = await start_plugin(command, show=show, environment=self._environment)
+        plugin = await start_plugin(command, root=self._workspace.root, show=show, environment=self._environment)
         self._workspace.lives(plugin.pid)
         self._running[plugin] = asyncio.create_task(self._watch(plugin))
         self._report.event("plugin", f"{name} starts as process {plugin.pid}")
@@ -52,6 +53,7 @@ class Plugins:
         for watching in running.values():
             watching.cancel()
         endings = await asyncio.gather(*(plugin.stop() for plugin in running))
+        end_members(self._workspace.root)  # children that have left their plugin's process group
         for plugin, ending in zip(running, endings, strict=True):
             self._workspace.ended(plugin.pid)
             self._report.event("plugin", f"{plugin.name} {ending}")

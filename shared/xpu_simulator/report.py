@@ -64,9 +64,9 @@ class Report:
             case kubelet.KubeletStopped():
                 self.event("kubelet", "is gone; its socket stays behind", at=event.at)
             case kubelet.Registration(error=""):
-                self.event("register", f"{event.resource} at {event.endpoint}", at=event.at)
+                self.event("register", f"{event.resource} at {_place(event)}", at=event.at)
             case kubelet.Registration():
-                self.event("refused", f"{event.resource} at {event.endpoint}: {event.error}", at=event.at)
+                self.event("refused", f"{event.resource} at {_place(event)}: {event.error}", at=event.at)
             case kubelet.ListReceived():
                 self.event("list", _listed(event), at=event.at)
             case kubelet.StreamEnded():
@@ -96,6 +96,10 @@ class Report:
 
     def _entry(self, kind: str, text: str, at: float) -> None:
         self._page.entry(Entry(at=at - self._started, kind=kind, text=text, latency=at - self._step_began))
+
+
+def _place(event: kubelet.Registration) -> str:
+    return f"plugins_registry/{event.endpoint}" if event.registry else event.endpoint
 
 
 def ids_text(ids: Sequence[str]) -> str:

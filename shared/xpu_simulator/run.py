@@ -19,6 +19,7 @@ from xpu_simulator.player import Player
 from xpu_simulator.plugin_process import command_line
 from xpu_simulator.plugins import Plugins
 from xpu_simulator.report import Report
+from xpu_simulator.restarts import Restarts
 from xpu_simulator.scenario import Scenario
 from xpu_simulator.simulated_node import SimulatedNode
 from xpu_simulator.status import Observer
@@ -56,15 +57,16 @@ async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
     )
     actions = Actions(node, kubelet, plugins, report, lost_at_reboot=[root / "cdi"])
     scenario = simulation.scenario
-    playing = Player(actions, kubelet, report).play(scenario) if scenario else _forever()
     report.event("node", f"{_hardware_text(node)} and kubelet {simulation.kubelet_version} in {root}")
     kubelet.events.subscribe(report.kubelet_event)
+    Restarts(kubelet, report)
     async with (
         listening(socket_path(root, simulation.name), Control(actions, report, status).answer),
         kubelet,
         plugins,
         page.showing(status),
     ):
+        playing = Player(actions, kubelet, report).play(scenario) if scenario else _forever()
         await _until_the_end(playing, plugins, interruption, report)
     report.summary()
     if interruption.done() and (scenario or interruption.result() == signal.SIGPIPE):

@@ -3,7 +3,6 @@
 Values that are also JSON; a field may be added, the others stay.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from xpu_simulator.device import SimulatedDevice
 from xpu_simulator.families.gpu.device import Gpu
 from xpu_simulator.kubelet.events import Event, KubeletStarted, KubeletStopped
 from xpu_simulator.kubelet.pods import Pod
-from xpu_simulator.kubelet.resources import ListedDevice, Resource
+from xpu_simulator.kubelet.resources import Resource, natural
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_simulator.simulated_node import SimulatedNode
 
@@ -106,13 +105,8 @@ def _resource(resource: Resource, pods: Mapping[str, Pod]) -> ResourceStatus:
     holders = {id_: pod.name for pod in pods.values() for id_ in pod.devices.get(resource.name, ())}
     devices = [
         DeviceStatus(id=device.id, health=device.health, numa_nodes=device.numa_nodes, pod=holders.get(device.id))
-        for device in sorted(resource.devices.values(), key=_by_number)
+        for device in sorted(resource.devices.values(), key=lambda device: natural(device.id))
     ]
     return ResourceStatus(
         name=resource.name, capacity=resource.capacity, allocatable=resource.allocatable, devices=devices
     )
-
-
-def _by_number(device: ListedDevice) -> list[tuple[str, int]]:
-    """card10 comes after card9."""
-    return [(text, int(digits or 0)) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", device.id)]

@@ -84,16 +84,23 @@ class SimulatedTree:
         """Write entries in their order; one that is there already is an error, as for a device added twice."""
         for entry in entries:
             path = self._place(entry)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            match entry:
-                case Directory():
-                    path.mkdir()
-                case Attribute():
-                    path.write_text(f"{entry.text}\n")
-                case Link():
-                    path.symlink_to(os.path.relpath(self.root / entry.target, path.parent))
-                case CharacterDevice():
-                    self._make_device(path)
+            try:
+                self._write(entry, path)
+            except OSError as error:
+                error.filename = error.filename or str(path)  # that of a full disk does not name the file
+                raise
+
+    def _write(self, entry: Entry, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        match entry:
+            case Directory():
+                path.mkdir()
+            case Attribute():
+                path.write_text(f"{entry.text}\n")
+            case Link():
+                path.symlink_to(os.path.relpath(self.root / entry.target, path.parent))
+            case CharacterDevice():
+                self._make_device(path, entry.number)
 
     def erase(self, entries: Iterable[Entry]) -> None:
         """Take entries away, the last one first; what is gone already is no error."""
@@ -111,9 +118,10 @@ class SimulatedTree:
             raise ValueError(f"{entry.path} is not below the simulated root")
         return self.root / entry.path
 
-    def _make_device(self, path: Path) -> None:
+    def _make_device(self, path: Path, number: str | None) -> None:
         if self.device_nodes:
-            os.mknod(path, stat.S_IFCHR | 0o666, NULL_DEVICE)
+            device = os.makedev(*map(int, number.split(":"))) if number else NULL_DEVICE
+            os.mknod(path, stat.S_IFCHR | 0o666, device)
         else:
             path.touch(exist_ok=False)
 

@@ -1,5 +1,6 @@
 """The directory of a simulation, and the process that removes it when the simulation ends or is killed."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -7,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from xpu_simulator.guardian import remove
+from xpu_simulator.guardian import MARKER, hold, remove
 
 PATIENCE = 10.0  # seconds for the guardian to remove the directory
 
@@ -38,6 +39,7 @@ class Workspace:
         if not self.root.is_absolute():
             self.close()
             raise OSError(text or "no directory could be made")
+        self._lock = hold(self.root / MARKER)
 
     def lives(self, name: int | str) -> None:
         """A process group, or the `screen`, is to be ended with this process."""
@@ -56,6 +58,7 @@ class Workspace:
             self._guardian.wait()
         if self.root.is_absolute():
             remove(self.root, [])  # there is something only if the guardian was killed
+            os.close(self._lock)
 
     def __enter__(self) -> "Workspace":
         return self

@@ -1,4 +1,7 @@
-"""Measures speed and memory of the GPU plugin on simulated nodes and prints a table. `--quick` makes fewer runs."""
+"""Measures speed and memory of the plugins and the node agent on simulated nodes and prints a table.
+
+`--quick` makes fewer runs.
+"""
 
 import asyncio
 import os
@@ -7,6 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from bench import measurements, sidecar, telemetry
+from bench.agent import agent, single_programs
+from bench.isolation import isolation
 from bench.measurements import Row
 
 
@@ -22,6 +27,9 @@ def main() -> None:
     rows += asyncio.run(measurements.idle(5 if quick else 60))
     rows += asyncio.run(measurements.memory_with_metrics())
     rows += asyncio.run(measurements.health(50 if quick else 500))
+    rows += asyncio.run(agent(3 if quick else 11, 5 if quick else 60))
+    rows += asyncio.run(single_programs())
+    rows += asyncio.run(isolation(20 if quick else 100))
     rows += measurements.scans(10 if quick else 50)
     rows += measurements.preferences(10 if quick else 50)
     rows += telemetry.messages(10 if quick else 50)

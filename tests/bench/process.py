@@ -38,17 +38,26 @@ class Bench:
 
     def memory(self) -> tuple[float, float]:
         """Resident and anonymous MiB."""
-        lines = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines()
-        sizes = {line.split()[0]: int(line.split()[1]) / 1024 for line in lines[1:]}
-        return sizes["Rss:"], sizes["Anonymous:"]
+        return memory(self.process.pid)
 
     def cpu_seconds(self) -> float:
-        schedstat = Path(f"/proc/{self.process.pid}/task")
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in schedstat.iterdir()) / 1e9
+        return cpu_seconds(self.process.pid)
 
     def descriptors_and_threads(self) -> tuple[int, int]:
         process = Path(f"/proc/{self.process.pid}")
         return len(os.listdir(process / "fd")), len(os.listdir(process / "task"))
+
+
+def memory(pid: int) -> tuple[float, float]:
+    """Resident and anonymous MiB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    sizes = {line.split()[0]: int(line.split()[1]) / 1024 for line in lines[1:]}
+    return sizes["Rss:"], sizes["Anonymous:"]
+
+
+def cpu_seconds(pid: int) -> float:
+    schedstat = Path(f"/proc/{pid}/task")
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in schedstat.iterdir()) / 1e9
 
 
 @asynccontextmanager

@@ -1,12 +1,18 @@
 """The page about writing plugins holds a plugin that works as it stands."""
 
 import asyncio
+import os
 import re
+import shlex
 import socket
+import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+import pytest
 
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 
@@ -57,6 +63,28 @@ async def test_it_offers_what_is_there_and_what_comes_later(tmp_path: Path) -> N
 
         pod = await kubelet.admit("modem", {RESOURCE: 2})
         assert sorted(node.container_path for node in pod.given.nodes) == ["/dev/ttyUSB0", "/dev/ttyUSB1"]
+
+
+def test_it_is_tried_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"```console\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    (start,), (enter, plug_in, pod) = ([line.removeprefix("$ ") for line in block.splitlines()] for block in blocks)
+    (tmp_path / "serial_plugin.py").write_text(program())
+    monkeypatch.chdir(tmp_path)
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        programs = Path(sys.executable).parent
+        environment = {**os.environ, "TMPDIR": place, "PATH": f"{programs}:{os.environ['PATH']}"}
+        simulator = subprocess.Popen(
+            shlex.split(start), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert simulator.stdout
+        assert any("starts as process" in line for line in simulator.stdout)
+        subprocess.run(f"{enter.replace('/tmp', place)} && {plug_in}", shell=True, check=True)
+        assert any("1 of 1 healthy: ttyUSB0" in line for line in simulator.stdout)
+        answer = subprocess.run(shlex.split(pod), env=environment, check=True, capture_output=True, text=True)
+        simulator.terminate()
+        simulator.communicate(timeout=20)
+    assert answer.stdout == "pod modem runs with ttyUSB0\n"
+    assert simulator.returncode == 0
 
 
 async def test_a_bad_flag_is_one_line(tmp_path: Path) -> None:

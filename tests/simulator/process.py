@@ -12,8 +12,8 @@ COMMAND = f"{sys.executable} {PLUGIN} {PATHS}"
 
 
 class Simulator:
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "xpu_simulator", "run", "four-gpus", *arguments]
+    def __init__(self, directory: Path, *arguments: str, node: str = "four-gpus") -> None:
+        command = [sys.executable, "-m", "xpu_simulator", "run", node, *arguments]
         environment = {**os.environ, "TMPDIR": str(directory), "PYTHONPATH": str(PLUGIN.parents[1])}
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -28,6 +28,13 @@ class Simulator:
             if text in line:
                 return line
         raise AssertionError(f"{text!r} is not in:\n{self.output}")
+
+    def read_until_all(self, *texts: str) -> None:
+        """Read lines until each text was in one, in any order."""
+        left = set(texts)
+        while left:
+            line = self.read_until(": ")
+            left -= {text for text in left if text in line}
 
     def finish(self) -> int:
         output, self.errors = self.process.communicate(timeout=20)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from simulator.process import COMMAND, Simulator
+from xpu_simulator import actions, remote
 from xpu_simulator.__main__ import main
 
 Command = Callable[..., tuple[int, str]]
@@ -146,17 +147,21 @@ def test_what_cannot_be_done_is_one_line(simulator: Simulator, command: Command)
 @pytest.mark.parametrize(
     ("arguments", "allowed"),
     [
-        ("", "the following arguments are required: COMMAND"),
+        ("", "the following arguments are required: {run,add,remove,rebind,kubelet,reboot,pod,status,tree,fakedev}"),
         ("frob", "choose from 'run', 'add', 'remove'"),
         ("add", "the following arguments are required: DEVICE"),
         ("add gpu0 gpu1", "unrecognized arguments: gpu1"),
+        ("kubelet", "the following arguments are required: restart|stop|start"),
         ("kubelet kill", "choose from 'restart', 'stop', 'start'"),
+        ("pod", "the following arguments are required: {run,delete}"),
         ("pod frob", "choose from 'run', 'delete'"),
         ("pod run", "the following arguments are required: NAME"),
         ("pod run training --gpus 0", "expected a number from 1, found '0'"),
         ("pod run training --gpus two", "expected a number from 1, found 'two'"),
-        ("pod run training --resource card", "'card' is no resource name: it has no slash"),
-        ("pod run --resource a.b/c -- -x", "a name has letters, digits, '-' and '_'"),
+        ("pod run training --resource card", "a name such as gpu.intel.com/i915, found 'card': it has no slash"),
+        ("pod run --resource a.b/c -- -x", "expected letters, digits, '-' and '_', at most 63, found '-x'"),
+        ("pod delete a/b", "expected letters, digits, '-' and '_', at most 63, found 'a/b'"),
+        ("run four-gpus --topology-policy numa", "choose from 'none', 'best-effort', 'restricted', 'single-numa-node'"),
         ("status --output yaml", "choose from 'table', 'json'"),
         ("run four-gpus --name a/b", "expected letters, digits, '-' and '_', at most 63, found 'a/b'"),
         ("tree four-gpus", "the following arguments are required: DIRECTORY"),
@@ -167,6 +172,13 @@ def test_wrong_arguments_say_what_is_allowed(command: Command, arguments: str, a
     code, text = command(*arguments.split())
     assert code == 2
     assert allowed in text.splitlines()[-1]
+
+
+def test_an_argument_too_many_shows_how_to_use_the_command(command: Command) -> None:
+    assert command("add", "gpu0", "gpu1") == (
+        2,
+        "usage: xpu-simulator add [-h] [--name NAME] DEVICE\nxpu-simulator add: error: unrecognized arguments: gpu1\n",
+    )
 
 
 def test_an_unknown_gpu_says_which_there_are(simulator: Simulator, command: Command) -> None:
@@ -211,6 +223,24 @@ def test_several_resources_have_to_be_told_apart(directory: Path, command: Comma
     assert code == 2
     assert text.endswith("choose a resource with --resource; there are example.com/card, example.com/other\n")
     assert "other/card3" in command("status")[1]
+    simulator.process.terminate()
+    assert simulator.finish() == 0
+
+
+def test_a_resource_that_has_lost_its_devices_is_neither_chosen_nor_waited_for(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.setattr(remote, "PATIENCE", actions.PLUGINS_PATIENCE)
+    simulator = Simulator(directory, "--plugin", "xpu-gpu-plugin")
+    simulator.read_until("4 of 4 healthy")
+    command("rebind", "gpu3", "--driver", "xe")
+    simulator.read_until("gpu.intel.com/xe: 1 of 1 healthy")
+    command("rebind", "gpu3", "--driver", "i915")
+    simulator.read_until_all("i915: 4 of 4 healthy", "gpu.intel.com/xe: 0 of 1 healthy")
+
+    assert command("pod", "run", "one", "--gpus", "4")[0] == 0
+    assert command("reboot") == (0, "the node has rebooted; 1 of 1 pods run again\n")
+
     simulator.process.terminate()
     assert simulator.finish() == 0
 

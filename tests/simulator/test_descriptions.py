@@ -14,10 +14,11 @@ def test_a_name_without_a_file_is_a_shipped_example() -> None:
 
 
 def test_every_shipped_example_can_be_used() -> None:
-    assert node_examples() == ["2x4-PVC-xelink", "8x-DG1", "8x2-PVC-xelink", "four-gpus"]
-    assert [len(read_node(name).gpus) for name in node_examples()] == [2, 8, 8, 4]
-    for name in scenario_examples():
-        assert read_scenario(name, read_node("four-gpus")).steps
+    assert node_examples() == ["2x4-PVC-xelink", "8x-DG1", "8x2-PVC-xelink", "four-gpus", "xeon"]
+    assert [len(read_node(name).gpus) for name in node_examples()] == [2, 8, 8, 4, 0]
+    assert scenario_examples() == ["demo", "xeon"]
+    for scenario, node in (("demo", "four-gpus"), ("xeon", "xeon")):
+        assert read_scenario(scenario, read_node(node)).steps
 
 
 def test_a_file_comes_before_an_example_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

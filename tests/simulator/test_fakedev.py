@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from simulator.small_disk import small_disk
 from xpu_plugins.gpu.scan import scan
 from xpu_plugins.gpu.settings import GpuSettings
 from xpu_simulator.__main__ import main
@@ -198,9 +199,41 @@ def test_a_bad_configuration_removes_nothing(
     assert files(root) == before
 
 
+def test_a_full_disk_is_one_line_with_the_file(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with small_disk(root, "size=16k"):
+        assert fakedev(root, {"DevCount": 2}, "-root", str(root)) == 1
+    assert capsys.readouterr().err.startswith(f"ERROR: [Errno 28] No space left on device: '{root}/sys/class/drm/card")
+
+
 def test_without_a_file_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fakedev"]) == 1
     assert capsys.readouterr().err == "ERROR: -json: expected the name of a file\n"
+
+
+def test_a_flag_is_written_as_go_programs_have_it(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"DevCount": 1, "Info": "one of them", "Unknown": 1}
+    assert fakedev(root, config, "-verbose=false") == 0
+    quiet = capsys.readouterr().err
+    assert quiet.startswith("INFO: one of them\n")
+    assert "DevCount" not in quiet
+    for flag in ("-verbose", "--verbose", "-verbose=true", "--verbose=T"):
+        assert fakedev(root, config, flag) == 0
+        assert '{"Info":"one of them","DevCount":1}' in capsys.readouterr().err
+    for wrong, error in (("-verbose=maybe", "expected true or false, found 'maybe'"), ("-frob", "-frob")):
+        with pytest.raises(SystemExit) as end:
+            fakedev(root, config, wrong)
+        assert end.value.code == 2
+        assert error in capsys.readouterr().err
+
+
+def test_as_many_tiles_and_virtual_functions_as_the_generator_takes(root: Path, tmp_path: Path) -> None:
+    assert fakedev(root, {"DevCount": 1, "TilesPerDev": 9}) == 0
+    assert len(list((root / "sys/class/drm/card0/gt").iterdir())) == 9
+    many = {"DevCount": 128, "VfsPerPf": 127}
+    assert fakedev(root, many) == 0
+    assert (root / "sys/class/drm/card0/device/sriov_numvfs").read_text() == "127"
+    assert main(["tree", "--no-mknod", str(tmp_path / "fake.json"), str(tmp_path / "tree")]) == 0
+    assert (tmp_path / "tree/sys/class/drm/card0/device/sriov_totalvfs").read_text() == "127\n"
 
 
 def test_yaml_will_do_and_another_directory(root: Path, tmp_path: Path) -> None:

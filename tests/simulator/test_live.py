@@ -23,14 +23,15 @@ HOME = "\033[H"
 
 
 class Terminal:
-    """A program in a terminal."""
+    """A program in a terminal: the simulator, or a shell."""
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
+    def __init__(self, directory: Path, *arguments: str, shell: bool = False) -> None:
         self._side, program_side = os.openpty()
         self._resize(program_side, LINES, COLUMNS)
         environment = {**os.environ, "TMPDIR": str(directory), "PYTHONPATH": str(PLUGIN.parents[1]), "TERM": "xterm"}
+        command = [sys.executable, "-m", "xpu_simulator", "run", *arguments]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "xpu_simulator", "run", *arguments],
+            ["setsid", "--ctty", "bash", "--norc", "-i"] if shell else command,
             stdin=program_side,
             stdout=program_side,
             stderr=program_side,
@@ -49,6 +50,18 @@ class Terminal:
             pass
         os.close(self._side)
         return self.process.wait(10)
+
+    def type(self, keys: str) -> None:
+        os.write(self._side, keys.encode())
+
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self._side)[3] & termios.ECHO)
+
+    def read_until_written(self, text: str) -> None:
+        """Read until it is there from now on."""
+        start = len(self.output)
+        while text not in self.output[start:]:
+            self._read(text)
 
     def resize(self, lines: int, columns: int) -> None:
         self._resize(self._side, lines, columns)
@@ -160,3 +173,49 @@ def test_output_of_plugins_is_among_the_events(directory: Path) -> None:
     terminal.read_until("| the cards are served")
     terminal.process.terminate()
     assert terminal.read_to_the_end() == 0
+
+
+RUN = f"{sys.executable} -m xpu_simulator run four-gpus --plugin '{COMMAND}'"
+
+
+def test_ctrl_z_gives_the_terminal_to_the_shell_until_it_is_continued(directory: Path) -> None:
+    terminal = Terminal(directory, shell=True)
+    terminal.type(f"{RUN}\n")
+    terminal.read_until("4 of 4 healthy")
+    assert not terminal.echoes()
+
+    terminal.type("\x1a")
+    terminal.read_until_written("Stopped")
+    assert terminal.output.rfind(NORMAL) > terminal.output.rfind(ALTERNATE)
+    assert terminal.output.rfind(SHOWN) > terminal.output.rfind(HIDDEN)
+
+    terminal.type("bg\n")
+    terminal.type(f"{sys.executable} -m xpu_simulator remove gpu3; stty -a | grep -o ' echo '\n")
+    terminal.read_until_written("gpu3 is pulled out\n echo \n")
+    assert terminal.output.rfind(NORMAL) > terminal.output.rfind(ALTERNATE)
+
+    terminal.type("fg\n")
+    terminal.read_until_written(ALTERNATE)
+    terminal.read_until("3 of 3 healthy")
+    terminal.type("\x03")
+    terminal.read_until_written(" expectations passed")
+    terminal.type("exit\n")
+    assert terminal.read_to_the_end() == 0
+
+
+def test_in_the_background_it_writes_lines(directory: Path) -> None:
+    terminal = Terminal(directory, shell=True)
+    terminal.type(f"{RUN} &\n")
+    terminal.read_until_written("4 of 4 healthy")
+    terminal.type("kill %1; wait; exit\n")
+    terminal.read_to_the_end()
+    assert ALTERNATE not in terminal.output
+
+
+def test_killed_it_lets_the_terminal_echo_again(terminal: Terminal) -> None:
+    terminal.read_until("4 of 4 healthy")
+    assert not terminal.echoes()
+    terminal.process.kill()
+    terminal.read_until_written(NORMAL + SHOWN)
+    assert terminal.echoes()
+    terminal.read_to_the_end()

@@ -103,7 +103,7 @@ def test_a_gpu_is_found_by_its_name() -> None:
         ({"numa_node": -2}, "numa_node"),
         ({"numa_node": 1.5}, "numa_node"),
         ({"vfs": -1}, "vfs"),
-        ({"vfs": 64}, "vfs"),
+        ({"vfs": 128}, "vfs"),
         ({"tiles": 0}, "tiles"),
         ({"by_path": "single"}, "by_path"),
         ({"mei": [1, 2, 3]}, "mei"),

@@ -1,11 +1,13 @@
 import io
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 from rich.console import Console, Group, RenderableType
 
 from xpu_simulator import panels
-from xpu_simulator.status import DeviceStatus, HardwareStatus, KubeletStatus, ResourceStatus, Status
+from xpu_simulator.commands import print_status
+from xpu_simulator.status import DeviceStatus, HardwareStatus, KubeletStatus, PodStatus, ResourceStatus, Status
 
 
 def status(*, devices: int = 4, resources: int = 1, id_: str = "card{}-0", gpus: int = 4) -> Status:
@@ -48,6 +50,20 @@ def test_devices_that_do_not_fit_are_counted() -> None:
     lines = rendered(panels.devices(status(devices=640), width=100, height=11))
     assert len(lines) == 12
     assert lines[-1] == "and 620 more: xpu-simulator status shows all"
+    assert rendered(panels.devices(status(devices=640), width=30, height=11), width=30)[-1].startswith("and 630 more")
+
+
+def test_of_devices_that_do_not_fit_the_unhealthy_and_those_of_pods_come_first() -> None:
+    full = status(devices=100)
+    (resource,) = full.resources
+    devices = [
+        *resource.devices[:70],
+        resource.devices[70].model_copy(update={"health": "Gone"}),
+        *resource.devices[71:],
+    ]
+    changed = full.model_copy(update={"resources": [resource.model_copy(update={"devices": devices})]})
+    lines = rendered(panels.devices(changed, width=40, height=5), width=40)
+    assert [line.split()[0] for line in lines[1:5]] == ["card70-0", "card1-0", "card0-0", "card2-0"]
 
 
 def test_devices_of_several_resources_are_told_apart() -> None:
@@ -70,6 +86,20 @@ def test_devices_are_grouped_by_family_and_driver() -> None:
     ]
     line, _ = rendered(Group(*panels.hardware(status(gpus=128))))
     assert line.endswith("gpu8 … (127)")
+
+
+def test_pods_that_do_not_run_are_counted_and_told() -> None:
+    pods = [
+        PodStatus(name="fine", running=True, message="", devices={}),
+        PodStatus(name="waits", running=False, message="no\033[2Jthing", devices={}),
+    ]
+    told = status().model_copy(update={"pods": pods})
+    assert rendered(panels.headline(told))[0].startswith("four-gpus   kubelet 1.36 running   2 pods, 1 not running   /")
+    assert rendered(panels.not_running(told)) == ["pod waits does not run: no\\x1b[2Jthing"]
+    out = io.StringIO()
+    with redirect_stdout(out):
+        print_status(told, Console(file=out, width=100))
+    assert out.getvalue().endswith("\n\npod waits does not run: no\\x1b[2Jthing\n")
 
 
 def test_a_node_without_anything_has_headings_only() -> None:

@@ -71,6 +71,12 @@ def test_a_placeholder_says_that_the_command_is_complete(our_program: Path) -> N
     assert command_line("xpu-demo-plugin -k={kubelet_dir}/x", PATHS) == [str(our_program), "-k=/node/kubelet_dir/x"]
 
 
+def test_the_same_flags_are_had_by_name_for_any_program(our_program: Path) -> None:
+    flags = command_line("xpu-demo-plugin", PATHS)[1:]
+    assert command_line("sh serial.py {flags} -v 1", PATHS)[1:] == ["serial.py", *flags, "-v", "1"]
+    assert command_line("xpu-demo-plugin {flags} -v 1", PATHS)[1:] == [*flags, "-v", "1"]
+
+
 def test_foreign_programs_get_their_arguments_as_they_are() -> None:
     command = command_line("""sh -c 'echo {"a": 1} {sysfs_root} {unknown}'""", PATHS)
     assert command[1:] == ["-c", 'echo {"a": 1} /node/sysfs_root {unknown}']
@@ -111,7 +117,7 @@ def output() -> Output:
 
 
 async def started(script: str, output: Output) -> PluginProcess:
-    return await start_plugin(["/bin/sh", "-c", script], show=output.put_nowait)
+    return await start_plugin(["/bin/sh", "-c", script], root=Path("/nowhere"), show=output.put_nowait)
 
 
 async def test_its_output_is_shown_and_its_last_lines_kept(output: Output) -> None:

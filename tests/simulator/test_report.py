@@ -78,6 +78,10 @@ def test_many_ids_are_cut(report: Report, out: io.StringIO) -> None:
         (events.KubeletStopped(), "is gone"),
         (events.Registration(resource="r", endpoint="e", version="v1beta1"), "register r at e"),
         (events.Registration(resource="r", endpoint="e", version="v1beta1", error="why"), "refused r at e: why"),
+        (
+            events.Registration(resource="r", endpoint="e", version="v1beta1", registry=True),
+            "register r at plugins_registry/e",
+        ),
         (events.ListReceived(resource="r", endpoint="e", healthy=[], unhealthy=["a"]), "r: 0 of 1 healthy: none"),
         (events.StreamEnded(resource="r", endpoint="e", reason="why"), "lost r at e: why"),
         (events.ResourceDropped(resource="r"), "dropped r"),

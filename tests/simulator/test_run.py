@@ -1,7 +1,9 @@
 """The program as its users run it, with a plugin that is none of ours."""
 
+import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 import xpu_simulator
 from simulator.process import COMMAND, Simulator
+from simulator.small_disk import small_disk
 
 
 def play(directory: Path, tmp_path: Path, *steps: str, plugins: tuple[str, ...] = (COMMAND,)) -> Simulator:
@@ -165,6 +168,35 @@ def test_a_reader_who_goes_away_ends_it_cleanly(directory: Path) -> None:
     simulator.process.stderr.close()
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_lacks_a_character_shows_another(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    node = tmp_path / "node.yaml"
+    node.write_text("gpus: [" + "{}, " * 10 + "]")
+    simulator = Simulator(directory, "--plugin", "xpu-gpu-plugin", node=str(node))
+    simulator.read_until("10 of 10 healthy: card0-0 card1-0 card2-0")
+    assert simulator.read_until("(10)").strip().endswith("card7-0 ? (10)")
+    simulator.process.terminate()
+    assert simulator.finish() == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "error"),
+    [("size=16k", "No space left on device: '"), ("nr_inodes=200", "the kubelet cannot listen on ")],
+)
+def test_where_there_is_no_room_for_its_files_one_line_names_the_file(directory: Path, size: str, error: str) -> None:
+    with small_disk(directory, size):
+        simulator = Simulator(directory, "--plugin", COMMAND)
+        assert simulator.finish() == 1
+        assert list(directory.iterdir()) == []
+    *grpc, line = simulator.errors.splitlines()
+    assert line.startswith("xpu-simulator: ")
+    assert error in line
+    assert "Traceback" not in "".join(grpc)
+
+
 def test_a_temporary_directory_too_long_for_sockets_is_refused(directory: Path) -> None:
     long = directory / ("x" * 80)
     long.mkdir()
@@ -172,6 +204,24 @@ def test_a_temporary_directory_too_long_for_sockets_is_refused(directory: Path) 
     assert simulator.finish() == 2
     assert "too long for a socket: at most 107 bytes" in simulator.errors
     long.rmdir()
+
+
+def test_a_reader_of_the_status_may_go_away_too(directory: Path) -> None:
+    simulator = Simulator(directory, "--plugin", COMMAND)
+    simulator.read_until("4 of 4 healthy")
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    status = subprocess.run(
+        [sys.executable, "-m", "xpu_simulator", "status"],
+        env={**os.environ, "TMPDIR": str(directory)},
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write_end)
+    assert (status.returncode, status.stderr) == (128 + signal.SIGPIPE, b"")
+    simulator.process.terminate()
+    assert simulator.finish() == 0
 
 
 @pytest.mark.parametrize(

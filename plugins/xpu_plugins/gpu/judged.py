@@ -1,6 +1,8 @@
 """The GPU plugin with a source besides sysfs: it judges health, and tells containers what only the source knows."""
 
 import asyncio
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -33,6 +35,8 @@ class JudgedGpuPlugin(GpuPlugin):
         self._facts: Mapping[str, Facts] = {}  # by address; replaced by each message
         self._first = FirstMessage()
         self._sidecars: Sidecars | None = None
+        self._lock = threading.Lock()  # of the judges: scans' threads ask, the event loop tells
+        self._loop: asyncio.AbstractEventLoop | None = None  # while it listens
         self._causes: Causes | None = None
         self._expiry: asyncio.TimerHandle | None = None
 
@@ -45,7 +49,7 @@ class JudgedGpuPlugin(GpuPlugin):
         return result
 
     async def run_beside_scans(self, causes: Causes) -> None:
-        self._causes = causes
+        self._causes, self._loop = causes, asyncio.get_running_loop()
         self._first.listening()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -54,17 +58,23 @@ class JudgedGpuPlugin(GpuPlugin):
                 if self._settings.endpoints:
                     tasks.create_task(self._listen_to_sidecars())
         finally:
-            self._expire_at(None)
+            self._loop = None
+            if self._expiry is not None:
+                self._expiry.cancel()
 
     def judge(self, device_type: str, devices: Sequence[Device]) -> Sequence[Device]:
         """All ids of a card share its judgement; a monitoring resource is never judged."""
         if not self._judging or device_type not in DRIVERS:
             return devices
-        now = time.monotonic()
         addresses = {device.hardware for device in devices}
-        self._judges.expect(addresses - {""}, now)
-        self._expire_at(self._judges.next_expiry(now))
-        opinions = {address: self._judges.opinion(address or None, now) for address in addresses}
+        with self._lock:
+            now = time.monotonic()
+            self._judges.expect(addresses - {""}, now)
+            opinions = {address: self._judges.opinion(address or None, now) for address in addresses}
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._expire)
         return [judged(device, opinions[device.hardware]) for device in devices]
 
     def prepare(self, device_type: str, ids: Sequence[str], allocation: Allocation) -> Allocation:
@@ -103,26 +113,27 @@ class JudgedGpuPlugin(GpuPlugin):
 
     def _take(self, source: str, looks: Mapping[str, Look], facts: Mapping[str, Facts]) -> None:
         """What a message says."""
-        now = time.monotonic()
         self._facts = updated(self._facts, facts, present=set(self._addresses.values()))
-        self._tell(lambda: self._judges.take(source, looks, now) if self._judging else False, now)
+        if self._judging:
+            self._change(lambda now: self._judges.take(source, looks, now))
         self._first.arrived()
 
-    def _tell(self, change: Callable[[], bool], now: float) -> None:
-        if change() and self._causes is not None:
-            self._causes.judge()
-        self._expire_at(self._judges.next_expiry(now))
-
     def _expire(self) -> None:
-        now = time.monotonic()
-        self._tell(lambda: self._judges.expire(now), now)
+        """Time has passed, or there are other cards."""
+        self._change(self._judges.expire)
 
-    def _expire_at(self, when: float | None) -> None:
-        """Look again when the next GPU will count as unknown."""
+    def _change(self, change: Callable[[float], bool]) -> None:
+        """Change what is known, tell the framework, and look again when the next GPU will count as unknown."""
+        with self._lock:
+            now = time.monotonic()
+            changed, expiry = change(now), self._judges.next_expiry(now)
+        if self._loop is None or self._causes is None:
+            return
+        if changed:
+            self._causes.judge()
         if self._expiry is not None:
             self._expiry.cancel()
-        loop = asyncio.get_running_loop()
-        self._expiry = None if when is None else loop.call_later(when - time.monotonic() + MARGIN, self._expire)
+        self._expiry = None if expiry is None else self._loop.call_later(expiry - now + MARGIN, self._expire)
 
 
 def judged(device: Device, opinion: Opinion) -> Device:

@@ -1,7 +1,7 @@
 """What is known of each GPU's health: its judgement, and until when that counts as known.
 
 A GPU is known by its PCI address. A source's messages may name any address; only cards that a scan has seen are judged.
-All of it runs on the event loop.
+It is for one thread at a time.
 """
 
 from collections.abc import Callable, Iterable, Mapping

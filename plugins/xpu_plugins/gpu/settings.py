@@ -1,44 +1,17 @@
 """What an administrator may choose; docs/gpu.md explains it."""
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from xpu_plugins.gpu.health_settings import HealthSettings, completed_health
 from xpu_shared.policy.sharing import POLICIES
-from xpu_shared.program.options import Boolean, Choice, Integer, Option, Text
+from xpu_shared.program.options import Boolean, Choice, Integer, Text
+from xpu_shared.program.pci_ids import PciIds, refuse_both
 from xpu_shared.program.settings import PATHS, Loaded
 
 GPUS = "Which GPUs are offered, and how"
 MOST_SHARED = 1024  # per card: 64 cards with 1024 ids each still fit the 4 MiB that a kubelet takes
-PCI_ID = re.compile(r"0x[0-9a-f]{4}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PciIds(Option[tuple[str, ...]]):
-    """Ids separated by commas; in YAML a list too."""
-
-    @property
-    def allowed(self) -> str:
-        return "PCI ids such as 0x56c0,0xe20b"
-
-    def parse(self, text: str) -> tuple[str, ...]:
-        ids = tuple(part.strip(" ") for part in text.split(",")) if text else ()
-        for id_ in ids:
-            if not PCI_ID.fullmatch(id_):
-                raise ValueError(f"{id_[:32]!a} is not 0x and four hexadecimal digits in lower case, {self.refusal()}")
-        return ids
-
-    def accept(self, value: object) -> tuple[str, ...]:
-        items = [value] if isinstance(value, str) else value
-        texts = [item for item in items if isinstance(item, str)] if isinstance(items, list) else []
-        if not isinstance(items, list) or len(texts) < len(items):
-            raise ValueError(f"{self.refusal()}, in quotes because YAML takes them for numbers")
-        return self.parse(",".join(texts))
-
-    def show(self, value: tuple[str, ...]) -> str:
-        return ",".join(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +53,7 @@ class GpuSettings(HealthSettings):
     ] = "single"
 
     def __post_init__(self) -> None:
-        if self.allow_ids and self.deny_ids:
-            allow, deny = ",".join(self.allow_ids), ",".join(self.deny_ids)
-            raise ValueError(f"--allow-ids={allow} and --deny-ids={deny}: only one of the two lists can be given")
+        refuse_both(self.allow_ids, self.deny_ids)
         if self.wsl and self.enable_monitoring:
             raise ValueError("--wsl and --enable-monitoring: there is no monitoring within WSL")
         self.check_health()

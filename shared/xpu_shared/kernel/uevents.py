@@ -10,8 +10,8 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from xpu_shared.counters import EventCounters
@@ -30,6 +30,7 @@ class Uevent:
     action: str
     devpath: str  # below /sys, e.g. /devices/pci0000:00/0000:00:02.0
     subsystem: str
+    variables: Mapping[str, str] = field(default_factory=dict, compare=False)  # all that the kernel says, these too
 
 
 class MalformedUeventError(ValueError):
@@ -56,11 +57,11 @@ def parse(datagram: bytes) -> Uevent:
         raise MalformedUeventError("ACTION and DEVPATH do not say what its start says")
     if not values.get("SUBSYSTEM"):
         raise MalformedUeventError("no SUBSYSTEM")
-    return Uevent(action=action, devpath=devpath, subsystem=values["SUBSYSTEM"])
+    return Uevent(action=action, devpath=devpath, subsystem=values["SUBSYSTEM"], variables=values)
 
 
-# Called for each event with its subsystem, and with None when events were lost: anything may have happened.
-OnEvent = Callable[[str | None], None]
+# Called for each event, and with None when events were lost: anything may have happened.
+OnEvent = Callable[[Uevent | None], None]
 
 
 def listen_to_kernel(subsystems: Collection[str], on_event: OnEvent, counters: EventCounters) -> Callable[[], None]:
@@ -94,7 +95,14 @@ def listen_to_kernel(subsystems: Collection[str], on_event: OnEvent, counters: E
             if device is None:
                 return
             counters.received["kernel"] += 1
-            on_event(device.subsystem)
+            on_event(
+                Uevent(
+                    action=device.action or "",
+                    devpath=device.device_path,
+                    subsystem=device.subsystem,
+                    variables=device.properties,
+                )
+            )
 
     loop = asyncio.get_running_loop()
     loop.add_reader(monitor.fileno(), drain)
@@ -143,7 +151,7 @@ def listen_on_socket(
                 continue
             counters.received["socket"] += 1
             if event.subsystem in subsystems:
-                on_event(event.subsystem)
+                on_event(event)
 
     loop = asyncio.get_running_loop()
     loop.add_reader(receiver.fileno(), drain)

@@ -111,7 +111,8 @@ class RegistryServer:
             if left is not None and left <= 0:
                 return False, listened
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._wake.wait()
         return True, listened
 
     async def _unbind(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 from xpu_shared.acceptance import endpoint_name
@@ -62,12 +62,12 @@ class ResourceServer:
 
     async def run(self) -> None:
         """Serve until cancelled. No failure ends it."""
-        cause = Cause.START
+        cause, kubelet = Cause.START, identity(self._directory.kubelet)
         self._directory.listen(self._wake.set)
         try:
             while True:
-                endpoint, registered_with = await self._register(cause)
-                cause = await self._cause(endpoint, registered_with)
+                endpoint, kubelet = await self._register(cause, kubelet)
+                cause = await self._cause(endpoint, kubelet)
                 self._counters.registered = False
                 log.info("registers again", resource=self.resource, cause=cause)
                 if cause is Cause.KUBELET_RESTART:
@@ -78,9 +78,12 @@ class ResourceServer:
             self._counters.registered = False
             await self._unbind()
 
-    async def _register(self, cause: Cause) -> tuple[Endpoint, Identity | None]:
-        """Serve and register, as often as it takes; returns with whom."""
-        known = identity(self._directory.kubelet)
+    async def _register(self, cause: Cause, known: Identity | None) -> tuple[Endpoint, Identity | None]:
+        """Serve and register, as often as it takes; returns with whom.
+
+        Args:
+            known: the kubelet that knows of our earlier streams. There may be another one before they have ended.
+        """
         backoff = Backoff(self._now())
         earliest = self._now() + (self._timings.settle if cause in (Cause.SOCKET_LOST, Cause.NO_STREAM) else 0)
         while True:
@@ -95,8 +98,10 @@ class ResourceServer:
                     await self._unbind()
                     earliest = self._now() + self._timings.settle
                     continue
+                if identity(self._directory.kubelet) != kubelet:  # it came, or went, while the socket was bound
+                    continue
                 if self._now() >= earliest:
-                    await self._call(endpoint, cause)
+                    await self._call(endpoint, cause, kubelet)
                     return endpoint, kubelet
                 delay = earliest - self._now()
             except AlreadyConnectedError as error:
@@ -136,15 +141,16 @@ class ResourceServer:
             self._directory.overlook(endpoint.path)
             await endpoint.close()
 
-    async def _call(self, endpoint: Endpoint, cause: Cause) -> None:
+    async def _call(self, endpoint: Endpoint, cause: Cause, kubelet: Identity | None) -> None:
+        call = register(
+            self._directory.kubelet,
+            endpoint=endpoint.path.name,
+            resource=self.resource,
+            options=options(self._plugin),
+            deadline=self._timings.deadline,
+        )
         try:
-            await register(
-                self._directory.kubelet,
-                endpoint=endpoint.path.name,
-                resource=self.resource,
-                options=options(self._plugin),
-                deadline=self._timings.deadline,
-            )
+            await self._unless_replaced(kubelet, call)
         except RegistrationError:
             self._counters.registration_failures += 1
             raise
@@ -153,6 +159,25 @@ class ResourceServer:
         self._trouble = ""
         endpoint.streams.quiet_since = self._now()
         log.info("registered with the kubelet", resource=self.resource, cause=cause, socket=endpoint.path)
+
+    async def _unless_replaced(self, kubelet: Identity | None, call: Coroutine[object, object, None]) -> None:
+        """Wait for a call to this kubelet, and not much longer once another has taken its place: the first one hangs.
+
+        A moment longer, because a kubelet that changes its socket's mode or label is still the same.
+        """
+
+        def look() -> None:
+            if limit.when() is None and identity(self._directory.kubelet) not in (None, kubelet):
+                limit.reschedule(self._now() + self._timings.settle)
+
+        try:
+            async with asyncio.timeout(None) as limit:
+                self._directory.listen(look)
+                await call
+        except TimeoutError:
+            raise RegistrationError("another kubelet took the place of the one that was asked") from None
+        finally:
+            self._directory.stop_listening(look)
 
     async def _cause(self, endpoint: Endpoint, registered_with: Identity | None) -> Cause:
         """Wait until there is a reason to register again."""
@@ -176,7 +201,8 @@ class ResourceServer:
     async def _wait(self, seconds: float | None) -> None:
         """Wait for a change that is worth a look, at most so long."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
 
     def _note(self, error: Exception) -> None:
         """Log trouble once, however often it is met."""

@@ -12,10 +12,10 @@ from xpu_shared.allocation import AllocationError
 from xpu_shared.cdi import CdiDirectory, CdiError
 from xpu_shared.counters import ResourceCounters
 from xpu_shared.device import CdiDevice
-from xpu_shared.inventory import Inventory
+from xpu_shared.inventory import Inventory, Snapshot
 from xpu_shared.kubelet.messages import allocation_message, list_message
 from xpu_shared.kubelet.streams import Streams
-from xpu_shared.plugin import ActsBeforeStart, Plugin, PrefersDevices, PreparesAllocations
+from xpu_shared.plugin import ActsBeforeStart, OnlyCounts, Plugin, PrefersDevices, PreparesAllocations
 from xpu_shared.program.logs import Log
 from xpu_shared.threads import in_daemon_thread
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Context = ServicerContext[object, object]
 
 T = TypeVar("T")
+MANY_DEVICES = 1000  # a list of so many takes 2 ms
 LONGEST_DETAILS = 1000  # characters of an error's text; gRPC carries it in a header
 
 STATUS = {
@@ -58,6 +59,7 @@ class Servicer(DevicePluginServicer):
         self._cdi = cdi
         self._counters = counters
         self._streams = streams
+        self._ids_only_count = isinstance(plugin, OnlyCounts) and plugin.ids_only_count
         self._warned = ""
 
     async def GetDevicePluginOptions(self, request: pb.Empty, context: "Context") -> pb.DevicePluginOptions:
@@ -76,9 +78,15 @@ class Servicer(DevicePluginServicer):
                     sent = snapshot.version
                     self._counters.lists_sent += 1
                     log.verbose(4, "sends a list", resource=self._resource, devices=len(snapshot.devices))
-                    yield list_message(snapshot.devices.values())
+                    yield await self._list(snapshot)
                 else:
                     await changed.wait()
+
+    async def _list(self, snapshot: Snapshot) -> pb.ListAndWatchResponse:
+        """The message; one with many devices is made in a thread, while the event loop serves others."""
+        if len(snapshot.devices) <= MANY_DEVICES:
+            return list_message(snapshot.devices.values())
+        return await in_daemon_thread(lambda: list_message(snapshot.devices.values()), name=f"list of {self._resource}")
 
     async def Allocate(self, request: pb.AllocateRequest, context: "Context") -> pb.AllocateResponse:
         return await self._answer("Allocate", context, self._allocate(request))
@@ -88,7 +96,9 @@ class Servicer(DevicePluginServicer):
         return pb.AllocateResponse(container_responses=responses)
 
     async def _container(self, ids: Sequence[str]) -> pb.ContainerAllocateResponse:
-        devices = grants.grant(self._resource, self._inventory.snapshot(self._device_type), ids)
+        devices = grants.grant(
+            self._resource, self._inventory.snapshot(self._device_type), ids, ids_only_count=self._ids_only_count
+        )
         allocation = grants.compose(self._resource, devices)
         outdated = [device.cdi for device in devices if device.cdi is not None and not self._cdi.has(device.cdi)]
         if outdated:

@@ -1,6 +1,7 @@
 """Our sockets in the kubelet's directory: whether the directory takes one, and how it is put in place."""
 
 import errno
+import os
 import socket
 from pathlib import Path
 from urllib.parse import quote
@@ -18,8 +19,8 @@ CAUSES = {
 
 
 def target(path: Path) -> str:
-    """The path as gRPC wants it named, which takes percent signs for escapes."""
-    return f"unix:{quote(str(path))}"
+    """The path as gRPC wants it named, which takes percent signs for escapes; any bytes may be in it."""
+    return f"unix:{quote(os.fsencode(path))}"
 
 
 def explained(error: OSError, path: Path) -> SocketError:

@@ -1,8 +1,9 @@
 """What --help prints: the options by group, with their defaults."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from xpu_shared.program.flags import dashed
@@ -16,8 +17,14 @@ WIDTH = 100
 
 
 def help_text(
-    settings_type: "type[DataclassInstance]", *, program: str, description: str, words: Mapping[str, str]
+    settings_type: "type[DataclassInstance]",
+    *,
+    program: str,
+    description: str,
+    words: Mapping[str, str],
+    sections: Mapping[str, "type[DataclassInstance]"] = MappingProxyType({}),
 ) -> str:
+    """The text; `sections` are settings that stand in sections of the file and are no flags."""
     usage = f"Usage: {program} {' '.join(f'[{word}]' for word in words)}{' ' if words else ''}[flags]"
     lines = [usage, "", *textwrap.wrap(description, WIDTH)]
     if words:
@@ -25,15 +32,34 @@ def help_text(
     groups: dict[str, list[str]] = {}
     defaults = {field.name: default_of(field) for field in fields(settings_type)}
     for name, option in options_of(settings_type).items():
-        shown = "" if defaults[name] is MISSING else option.show(defaults[name])
-        default = f" (default {shown})" if shown and defaults[name] is not False else ""
-        groups.setdefault(option.group, []).extend(_flag(flag_name(name), option, default))
+        groups.setdefault(option.group, []).extend(_flag(flag_name(name), option, _default(option, defaults[name])))
     groups[CONFIG.group] += _flag("config", CONFIG, "")
     for name, option in KLOG_FLAGS.items():
         groups.setdefault(option.group, []).extend(_flag(name, option, ""))
+    for section, type_ in sections.items():
+        groups[f"In the file, below {section}"] = _section(type_, besides=defaults.keys())
     for group, entries in groups.items():
         lines += ["", f"{group}:", *entries]
     return "\n".join([*lines, "", "One dash or two, -name=value or -name value; a boolean takes a value only with =."])
+
+
+def _default(option: Option[Any], value: Any) -> str:
+    shown = "" if value is MISSING else option.show(value)
+    return f" (default {shown})" if shown and value is not False else ""
+
+
+def _section(settings_type: "type[DataclassInstance]", *, besides: Collection[str]) -> list[str]:
+    """The keys of a section: all but those that are flags of the program."""
+    options = options_of(settings_type)
+    return [
+        line
+        for field in fields(settings_type)
+        if field.name not in besides
+        for line in _entry(
+            f"{flag_name(field.name)}: {options[field.name].placeholder or 'true|false'}",
+            options[field.name].help + _default(options[field.name], default_of(field)),
+        )
+    ]
 
 
 def _flag(name: str, option: Option[Any], default: str) -> list[str]:

@@ -13,8 +13,11 @@ import select
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import islice
 
+STANDARD_ERROR = 2
+MOST_VERBOSE = 10
 LONGEST_LINE = 16 * 1024  # bytes
 MOST_FIELDS = 64
 LARGEST_NUMBER = 2**53  # beyond it readers of JSON lose digits
@@ -42,7 +45,7 @@ class Log:
         self._write(logging.ERROR, message, fields)
 
     def verbose(self, level: int, message: str, /, **fields: object) -> None:
-        """A record for those who asked for it with `-v` of at least `level`, 1 to 10."""
+        """A record for those who asked for it with `-v` of at least `level`, 1 to `MOST_VERBOSE`."""
         self._write(logging.INFO - level, message, fields)
 
     def enabled(self, level: int) -> bool:
@@ -63,23 +66,33 @@ class StandardError(logging.Handler):
         line = f"{self.format(record)}\n".encode(errors="backslashreplace")
         with contextlib.suppress(OSError):  # closed, or its reader went away: no reason to fail
             while line and self._taken():
-                line = line[os.write(2, line[: select.PIPE_BUF]) :]
+                line = line[os.write(STANDARD_ERROR, line[: select.PIPE_BUF]) :]
 
     def _taken(self) -> bool:
         """Whether a write would not block. A reader that reads no more is waited for once, then records are lost."""
-        ready = bool(select.select([], [2], [], 0.0 if self._stuck else PATIENCE)[1])
+        ready = bool(select.select([], [STANDARD_ERROR], [], 0.0 if self._stuck else PATIENCE)[1])
         self._stuck = not ready
         return ready
 
 
 def configure(log_format: str, verbosity: int) -> None:
-    """Write records to standard error from now on."""
+    """Write records to standard error from now on; all above `MOST_VERBOSE` is the same."""
+    hold_standard_descriptors()
     handler = StandardError()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logger = logging.getLogger(ROOT)
     logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO - verbosity)
+    logger.setLevel(logging.INFO - min(verbosity, MOST_VERBOSE))
     logger.propagate = False
+
+
+def hold_standard_descriptors() -> None:
+    """Give standard descriptors that are closed to /dev/null: the next file or socket would have their numbers, and
+    be written into as standard error is.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STANDARD_ERROR:
+        pass
+    os.close(descriptor)
 
 
 def silence() -> None:
@@ -173,9 +186,9 @@ class Changes:
     def report(self, problems: Iterable[str]) -> Change:
         """Compare with the problems of the last call."""
         now = frozenset(problems)
-        new, gone = sorted(now - self._current), sorted(self._current - now)
+        new, gone = now - self._current, self._current - now
         self._current = now
-        shown = new[:SHOWN_AT_ONCE]
-        shown_gone = gone[: SHOWN_AT_ONCE - len(shown)]
+        shown = nsmallest(SHOWN_AT_ONCE, new)
+        shown_gone = nsmallest(SHOWN_AT_ONCE - len(shown), gone)
         more = len(new) + len(gone) - len(shown) - len(shown_gone)
         return Change(new=tuple(shown), gone=tuple(shown_gone), more=more)

@@ -9,7 +9,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_type_hints
 
-from xpu_shared.program.flags import HelpRequested, UsageError, dashed, exit_code, parse, shown
+from xpu_shared.program.flags import HelpRequested, Parsed, UsageError, dashed, exit_code, parse, shown
 from xpu_shared.program.options import (
     Address,
     Boolean,
@@ -86,7 +86,7 @@ class PluginSettings:
         Address(group=OBSERVATION, help="serve /metrics, /healthz and /readyz there, e.g. :9100; off by default"),
     ] = None
     log_format: Annotated[str, Choice(group=OBSERVATION, values=("text", "json"), help="how log lines look")] = "text"
-    v: Annotated[int, Integer(group=OBSERVATION, minimum=0, maximum=10, help="log verbosity, as klog's -v")] = 0
+    v: Annotated[int, Integer(group=OBSERVATION, minimum=0, maximum=2**31 - 1, help="log verbosity, as klog's -v")] = 0
 
     @property
     def socket_directories(self) -> tuple[Path, ...]:
@@ -124,6 +124,19 @@ S = TypeVar("S", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """What a command line and its file say, not yet checked as a whole."""
+
+    parsed: Parsed
+    document: "Document | None"
+    section: tuple[str, ...] = ()  # of the file, for settings whose keys stand below another one
+
+    def key(self, name: str) -> str:
+        """A setting's name in the file, with its section."""
+        return ".".join((*self.section, name))
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded(Generic[S]):
     settings: S
     given: frozenset[str]  # field names that a flag or the file set
@@ -147,28 +160,46 @@ def load(
         UsageError: a flag, a word or the file cannot be used.
         HelpRequested: help was asked for; its text is the exception's.
     """
-    options = {flag_name(name): option for name, option in options_of(settings_type).items()}
     try:
-        parsed = parse(arguments, {**options, **KLOG_FLAGS, "config": CONFIG})
+        given = gather(settings_type, arguments, words=words or {})
     except HelpRequested:
         from xpu_shared.program.help import help_text  # noqa: PLC0415 - only help needs it
 
         text = help_text(settings_type, program=program, description=description, words=words or {})
         raise HelpRequested(text) from None
-    _check_words(parsed.words, words or {})
-    document = _read(parsed.values["config"]) if "config" in parsed.values else None
+    return settle(settings_type, given)
+
+
+def gather(settings_type: "type[DataclassInstance]", arguments: Sequence[str], *, words: Mapping[str, str]) -> Given:
+    """Read a command line, and the file that its `--config` names.
+
+    Raises:
+        UsageError: a flag or a word cannot be used, or the file cannot be read.
+        HelpRequested: help was asked for; it has no text.
+    """
+    options = {flag_name(name): option for name, option in options_of(settings_type).items()}
+    parsed = parse(arguments, {**options, **KLOG_FLAGS, "config": CONFIG})
+    _check_words(parsed.words, words)
+    return Given(parsed, _read(parsed.values["config"]) if "config" in parsed.values else None)
+
+
+def settle(settings_type: type[S], given: Given) -> Loaded[S]:
+    """The settings that were given, checked together; UsageError."""
+    options = {flag_name(name): option for name, option in options_of(settings_type).items()}
+    parsed, document = given.parsed, given.document
     keys = parsed.values.keys() | (document.value.keys() if document else set())
-    given = frozenset(field.name for field in fields(settings_type) if flag_name(field.name) in keys)
+    names = frozenset(field.name for field in fields(settings_type) if flag_name(field.name) in keys)
     for field in fields(settings_type):
-        if field.name not in given and default_of(field) is MISSING:
+        if field.name not in names and default_of(field) is MISSING:
             flag = flag_name(field.name)
-            raise UsageError(f"flag {dashed(flag)} is needed: expected {options[flag].allowed}")
+            subject = f"key {given.key(flag)}" if given.section else f"flag {dashed(flag)}"
+            raise UsageError(f"{subject} is needed: expected {options[flag].allowed}")
     if document is None:
-        settings = _from_flags(settings_type, {name: parsed.values[flag_name(name)] for name in given})
+        settings = _from_flags(settings_type, {name: parsed.values[flag_name(name)] for name in names})
     else:
         texts = {flag: text for flag, text in parsed.texts.items() if flag in options}
-        settings = _from_file_and_flags(settings_type, document, texts)
-    return Loaded(settings=settings, given=given, words=tuple(parsed.words))
+        settings = _from_file_and_flags(settings_type, document, texts, given.section)
+    return Loaded(settings=settings, given=names, words=tuple(parsed.words))
 
 
 def options_of(settings_type: "type[DataclassInstance]") -> dict[str, Option[Any]]:
@@ -219,7 +250,9 @@ def _from_flags(settings_type: type[S], values: Mapping[str, Any]) -> S:
         raise UsageError(str(error)) from None
 
 
-def _from_file_and_flags(settings_type: type[S], document: "Document", texts: Mapping[str, str | list[str]]) -> S:
+def _from_file_and_flags(
+    settings_type: type[S], document: "Document", texts: Mapping[str, str | list[str]], section: tuple[str, ...]
+) -> S:
     """Check the file's values and the flags' texts as one: a conflict in the file that a flag resolves is none."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - 9 MiB that only --config pays
 
@@ -230,5 +263,8 @@ def _from_file_and_flags(settings_type: type[S], document: "Document", texts: Ma
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         if not first["loc"]:  # of the dataclass itself, which names its options
-            raise UsageError(str(first["ctx"]["error"])) from None
-        raise UsageError(describe(error, document), exit_code=exit_code(first.get("ctx", {}).get("error"))) from None
+            place = f"{document.place(section)}: {'.'.join(section)}: " if section else ""
+            raise UsageError(f"{place}{first['ctx']['error']}") from None
+        raise UsageError(
+            describe(error, document, section), exit_code=exit_code(first.get("ctx", {}).get("error"))
+        ) from None

@@ -7,12 +7,20 @@ import os
 import signal
 import threading
 
+ENDING = (signal.SIGTERM, signal.SIGINT)
+
 
 def end_on_signals() -> None:
     """End with exit code 0 at SIGTERM or SIGINT, until whoever works installs handlers of its own."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING:
         # Not sys.exit: an exception raised in the middle of an import may be swallowed there. Nothing is open yet.
         signal.signal(number, lambda *_: os._exit(0))
+
+
+def ignore_signals() -> None:
+    """Let a second SIGTERM or SIGINT change nothing: Python, while it ends, would die of it."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def end_at_last(seconds: float) -> None:

@@ -168,10 +168,13 @@ class Values:
         return text
 
 
-def describe(error: "ValidationError", document: Document) -> str:
-    """The first of pydantic's errors as one line with file, line, key, value and what was expected."""
+def describe(error: "ValidationError", document: Document, section: KeyPath = ()) -> str:
+    """The first of pydantic's errors as one line with file, line, key, value and what was expected.
+
+    `section` is the key below which that stands which was checked.
+    """
     first = error.errors(include_url=False)[0]
-    key_path = [part for part in first["loc"] if isinstance(part, str | int)]
+    key_path = [*section, *(part for part in first["loc"] if isinstance(part, str | int))]
     place = document.place(key_path)
     key = ".".join(str(part) for part in key_path) or "the document"
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):

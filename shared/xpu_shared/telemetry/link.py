@@ -98,14 +98,15 @@ class Link:
         socket.setsockopt(zmq.RECONNECT_IVL, round(RETRY * 1000))
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, round(LONGEST_RETRY * 1000))
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE)
-        if self._path is None:
-            socket.setsockopt(zmq.IPV6, 1)
-            socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT)
+        socket.subscribe(self._prefix)
+        if self._path is not None:
+            return
+        socket.setsockopt(zmq.IPV6, 1)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT)
         if self._keys is not None:
             socket.setsockopt(zmq.CURVE_SERVERKEY, self._keys.server)
             socket.setsockopt(zmq.CURVE_PUBLICKEY, self._keys.public)
             socket.setsockopt(zmq.CURVE_SECRETKEY, self._keys.secret)
-        socket.subscribe(self._prefix)
 
     def close(self) -> None:
         """Let go of everything. It may be opened again."""

@@ -55,7 +55,7 @@ class Subscriber:
         Args:
             context: may be shared by many subscribers; it belongs to the caller.
             groups: the groups of values that somebody asks for.
-            keys: needed for tcp://.
+            keys: needed for tcp://, and of no meaning for ipc://.
             node: this node's name; messages of another node are dropped. Empty: nobody knows.
         """
         self.endpoint = endpoint

@@ -5,7 +5,11 @@ from collections.abc import Iterator
 from pydantic import BaseModel, ConfigDict, Field
 
 from xpu_simulator.device import SimulatedDevice
+from xpu_simulator.families.dlb.device import DlbDevices
 from xpu_simulator.families.gpu.device import Gpus
+from xpu_simulator.families.idxd.device import DsaDevices, IaaDevices
+from xpu_simulator.families.npu.device import Npus
+from xpu_simulator.families.sgx.device import Sgx
 
 
 class Families(BaseModel):
@@ -14,6 +18,11 @@ class Families(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     gpus: Gpus = Field(default_factory=list)
+    dsa: DsaDevices = Field(default_factory=list)
+    iaa: IaaDevices = Field(default_factory=list)
+    dlb: DlbDevices = Field(default_factory=list)
+    sgx: Sgx | None = None
+    npus: Npus = Field(default_factory=list)
 
     def placed(self) -> Iterator[tuple[str, SimulatedDevice]]:
         """Every device with its place in the description, such as `gpus.0`."""

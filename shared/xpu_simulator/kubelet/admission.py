@@ -16,7 +16,7 @@ from xpu_simulator.kubelet.events import (
 )
 from xpu_simulator.kubelet.grants import NO_NODE, Grant, Grants
 from xpu_simulator.kubelet.pods import AdmissionError, Pod, merge
-from xpu_simulator.kubelet.resources import Resources
+from xpu_simulator.kubelet.resources import Resources, natural
 from xpu_simulator.kubelet.topology import TopologyAffinityError
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
 
@@ -165,5 +165,5 @@ class Admission:
 
     def _described(self, name: str, *, running: bool) -> Pod:
         grants = self._grants.of(name)
-        devices = {grant.resource: tuple(sorted(grant.ids)) for grant in grants}
+        devices = {grant.resource: tuple(sorted(grant.ids, key=natural)) for grant in grants}
         return Pod(name=name, devices=devices, given=merge(grant.answer for grant in grants), running=running)

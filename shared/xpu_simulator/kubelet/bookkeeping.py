@@ -9,15 +9,14 @@ of that path is stuck. Values only: nothing here opens or closes a connection.
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from xpu_simulator.kubelet.versions import minor_version
+
 FIRST_BY_PATH = 37  # the minor version from which connections are kept by name and path
 
 
 def keeps_by_path(version: str) -> bool:
     """What a kubelet of a version does; ValueError for what is none."""
-    major, _, minor = version.partition(".")
-    if major != "1" or not minor.isdecimal():
-        raise ValueError(f"kubelet version {version!r}: expected one such as 1.36")
-    return int(minor) >= FIRST_BY_PATH
+    return minor_version(version) >= FIRST_BY_PATH
 
 
 class HasEndpoint(Protocol):

@@ -11,7 +11,7 @@ from xpu_simulator.kubelet.bookkeeping import AlreadyConnectedError, Bookkeeping
 from xpu_simulator.kubelet.connection import PluginConnection, PluginError
 from xpu_simulator.kubelet.events import Event, ListReceived, ResourceDropped, StreamEnded
 from xpu_simulator.kubelet.names import invalid_because
-from xpu_simulator.kubelet.resources import Resource, Resources
+from xpu_simulator.kubelet.resources import Resource, Resources, natural
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
 
 API_VERSION = "v1beta1"
@@ -108,7 +108,7 @@ class DeviceManager:
         await self._stream_ended(connection, reason)
 
     def _list_received(self, connection: PluginConnection) -> None:
-        devices = sorted(self._resources[connection.resource].devices.values(), key=lambda device: device.id)
+        devices = sorted(self._resources[connection.resource].devices.values(), key=lambda device: natural(device.id))
         self._publish(
             ListReceived(
                 resource=connection.resource,

@@ -13,8 +13,11 @@ import grpc
 from xpu_simulator.kubelet.grants import NO_NODE, Grant, Grants
 from xpu_simulator.kubelet.pods import CONTAINER, NAMESPACE, Pod
 from xpu_simulator.kubelet.resources import Resource, Resources
+from xpu_simulator.kubelet.versions import minor_version
 from xpu_wire import podresources_v1_pb2 as pb
 from xpu_wire import podresources_v1_pb2_grpc as pb_grpc
+
+FIRST_WITH_GET = 34  # the minor version from which Get is on by default
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -45,7 +48,10 @@ class TokenBucket:
 
 
 class PodResources(pb_grpc.PodResourcesListerServicer):
-    def __init__(self, pods: Mapping[str, Pod], grants: Grants, resources: Resources, *, limit: RateLimit) -> None:
+    def __init__(
+        self, pods: Mapping[str, Pod], grants: Grants, resources: Resources, *, limit: RateLimit, version: str
+    ) -> None:
+        self._get = minor_version(version) >= FIRST_WITH_GET
         self._pods = pods
         self._grants = grants
         self._resources = resources
@@ -57,6 +63,8 @@ class PodResources(pb_grpc.PodResourcesListerServicer):
 
     async def Get(self, request: pb.GetPodResourcesRequest, context: Context) -> pb.GetPodResourcesResponse:
         await self._limit(context)
+        if not self._get:
+            await context.abort(grpc.StatusCode.UNKNOWN, "PodResources API Get method disabled")
         if request.pod_namespace != NAMESPACE or request.pod_name not in self._pods:
             text = f"pod {request.pod_name} in namespace {request.pod_namespace} not found"
             await context.abort(grpc.StatusCode.UNKNOWN, text)

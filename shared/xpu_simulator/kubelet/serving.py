@@ -27,7 +27,10 @@ class KubeletServer:
     async def start(self) -> None:
         self._link.unlink(missing_ok=True)
         self._link.symlink_to(self._socket.parent.name)
-        self._server.add_insecure_port(f"unix:{self._link / self._socket.name}")
+        try:
+            self._server.add_insecure_port(f"unix:{self._link / self._socket.name}")
+        except RuntimeError as error:  # gRPC does not tell why: no room for it, say
+            raise OSError(f"the kubelet cannot listen on {self._socket}") from error
         await self._server.start()
 
     async def stop(self) -> None:

@@ -7,6 +7,7 @@ with its socket and the plugins', `plugins_registry` for plugins that wait to be
 that tells who holds what.
 """
 
+import contextlib
 import os
 import random
 import shutil
@@ -61,7 +62,7 @@ class SimulatedKubelet:
 
     Args:
         directory: what plugins know as `--kubelet-dir`.
-        version: the kubelet to be like, such as "1.36" or "1.37": they differ in what a second registration does.
+        version: to be like, such as "1.36" or "1.37": see `bookkeeping.py`; before 1.34 pod-resources has no Get.
         authority: what its calls carry as `:authority`; None is `localhost`, other versions send the socket's path.
         dial_timeout: seconds a plugin has to answer inside its Register call.
         grace: seconds after which a resource that nobody registers again is dropped.
@@ -98,6 +99,7 @@ class SimulatedKubelet:
         self.events = EventLog()
         self.calls: deque[Call] = deque(maxlen=REMEMBERED)
         self.registrations: deque[Registration] = deque(maxlen=REMEMBERED)
+        self._version = version
         self._by_path = keeps_by_path(version)
         self._authority = authority
         self._dial_timeout = dial_timeout
@@ -245,7 +247,9 @@ class SimulatedKubelet:
             publish=self._publish,
         )
         registrar = Registrar(manager, self._publish)
-        lister = PodResources(self.pods, self._grants, self.resources, limit=self._pod_resources_limit)
+        lister = PodResources(
+            self.pods, self._grants, self.resources, limit=self._pod_resources_limit, version=self._version
+        )
         return KubeletLife(
             manager,
             PluginsRegistry(self.plugins_registry, manager, dial_timeout=self._dial_timeout, publish=self._publish),
@@ -293,7 +297,8 @@ class SimulatedKubelet:
         """Kubelets remove every socket, but neither files nor directories."""
         self.device_plugins.mkdir(mode=0o750, parents=True, exist_ok=True)
         for path in self.device_plugins.iterdir():
-            if stat.S_ISSOCK(path.lstat().st_mode):
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # its plugin was quicker
+                if stat.S_ISSOCK(path.lstat().st_mode):
+                    path.unlink()
         (self.device_plugins / "DEPRECATION").touch()
         self.pod_resources_socket.parent.mkdir(mode=0o750, exist_ok=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
 
-from xpu_shared.telemetry.decoding import GROUPS, PCI_ADDRESS, SnapshotReader
+from xpu_shared.telemetry import encoding, records
+from xpu_shared.telemetry.decoding import PCI_ADDRESS, SnapshotReader
 from xpu_shared.telemetry.encoding import snapshot_message
 from xpu_shared.telemetry.kinds import Group
 from xpu_shared.telemetry.readings import DeviceSnapshot
@@ -48,7 +49,7 @@ def frame(report: Report) -> bytes:
         counts=[
             pb.Count(
                 pci_address=address,
-                group=GROUPS.index(group),  # type: ignore[arg-type]  # the enumeration's number
+                group=encoding.GROUPS[group],
                 failed_calls=count.failed_calls,
                 dropped_samples=count.dropped_samples,
             )
@@ -94,11 +95,11 @@ class ReportReader:
             left_alone=_addresses(message.left_alone),
             sampling="".join(_addresses([message.sampling])),
             counts={
-                (count.pci_address, GROUPS[count.group]): Count(
+                (count.pci_address, records.GROUPS[count.group]): Count(
                     failed_calls=count.failed_calls, dropped_samples=count.dropped_samples
                 )
                 for count in message.counts
-                if PCI_ADDRESS.fullmatch(count.pci_address) and 0 <= count.group < len(GROUPS)
+                if PCI_ADDRESS.fullmatch(count.pci_address) and 0 <= count.group < len(records.GROUPS)
             },
         )
 

@@ -1,3 +1,5 @@
+from time import perf_counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +35,13 @@ def test_devices_are_granted_in_the_order_of_the_request() -> None:
     assert grant("r", SNAPSHOT, ["m2", "m1"]) == [M2, M1]
 
 
+def test_ids_that_only_count_may_be_none_or_there_twice_but_must_exist() -> None:
+    assert grant("r", SNAPSHOT, ["m2", "m1", "m2"], ids_only_count=True) == [M2, M1]
+    assert grant("r", SNAPSHOT, [], ids_only_count=True) == []
+    with pytest.raises(UnknownDeviceError, match="'m9' does not exist"):
+        grant("r", SNAPSHOT, ["m1", "m9"], ids_only_count=True)
+
+
 @pytest.mark.parametrize(
     ("ids", "error", "text"),
     [
@@ -46,6 +55,14 @@ def test_devices_are_granted_in_the_order_of_the_request() -> None:
 def test_a_refusal_names_resource_and_id(ids: list[str], error: type[AllocationError], text: str) -> None:
     with pytest.raises(error, match=text):
         grant("demo/x", SNAPSHOT, ids)
+
+
+def test_a_request_of_tens_of_thousands_of_ids_is_looked_through_once() -> None:
+    ids = [f"x{number}" for number in range(50_000)]
+    started = perf_counter()
+    with pytest.raises(InvalidRequestError, match="'x49999' is requested twice"):
+        grant("r", SNAPSHOT, [*ids, ids[-1]])
+    assert perf_counter() - started < 2
 
 
 def test_nodes_keep_the_order_and_the_last_env_wins() -> None:

@@ -1,6 +1,7 @@
 """Plugins with a source of their own: devices that change between scans, and a look at them without a kubelet."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -107,6 +108,49 @@ async def test_each_scan_is_judged(tmp_path: Path) -> None:
         plugin.devices = {"unit": [unit("unit0"), unit("unit1"), unit("unit2")]}
         node.uevent()
         await node.kubelet.wait_for_list(RESOURCE, lambda listed: (listed.allocatable, listed.capacity) == (2, 3))
+
+
+async def test_a_scan_that_hangs_does_not_hold_up_a_change_of_health(tmp_path: Path) -> None:
+    hangs, release = threading.Event(), threading.Event()
+
+    class Hanging(Judged):
+        def scan(self) -> ScanResult:
+            if self.scans:
+                hangs.set()
+                release.wait(20)
+            return super().scan()
+
+    plugin = Hanging(ill={"unit1"})
+    async with running(tmp_path, plugin) as node:
+        await node.kubelet.wait_for_list(RESOURCE, healthy(2))
+        node.uevent()
+        assert await asyncio.to_thread(hangs.wait, 10)
+
+        plugin.speaks.set()
+        await node.kubelet.wait_for_list(RESOURCE, healthy(1))
+        release.set()
+
+
+async def test_whatever_comes_together_the_last_word_is_the_source_s(tmp_path: Path) -> None:
+    """Scans and judgements are worked out in threads beside each other."""
+    plugin = Judged(heard=True)
+    async with running(tmp_path, plugin) as node:
+        await node.kubelet.wait_for_list(RESOURCE, healthy(2))
+        assert plugin.causes is not None
+        for number in range(60):
+            plugin.devices = {"unit": [unit("unit0"), unit("unit1"), *([unit("unit2")] if number % 2 else [])]}
+            plugin.causes.scan()
+            plugin.ill = {"unit1"} if number % 3 else set()
+            plugin.causes.judge()
+            await asyncio.sleep(0)
+        plugin.devices = {"unit": [unit("unit0"), unit("unit1"), unit("unit3")]}
+        plugin.causes.scan()
+        plugin.ill = {"unit0", "unit3"}
+        plugin.causes.judge()
+
+        await node.kubelet.wait_for_list(
+            RESOURCE, lambda listed: listed.healthy == {"unit1"} and "unit3" in listed.devices
+        )
 
 
 async def test_a_source_may_cause_a_scan(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import os
 import re
+import resource
 import stat
 from pathlib import Path
 
@@ -155,6 +156,25 @@ def test_a_path_that_takes_no_files_is_an_error_that_names_it(tmp_path: Path) ->
 
     with pytest.raises(CdiError, match=r"cdi/intel\.cdi\.k8s\.io-demo-unit0\.yaml: "):
         CdiDirectory(tmp_path / "cdi", [KIND]).ensure(UNIT0)
+
+
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    directory = CdiDirectory(tmp_path, [KIND])
+    directory.ensure(UNIT0)
+    file = tmp_path / file_name(KIND, "unit0")
+    file.write_text("outdated")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))  # no file may become larger, as on a disk that fills up
+    try:
+        with pytest.raises(CdiError, match=re.escape(f"CDI file {file}: ")):
+            directory.ensure(UNIT0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(tmp_path) == [file.name]
+    assert file.read_text() == "outdated"
+
+    directory.ensure(UNIT0)
+    assert file.read_text() == TEXT
 
 
 def test_the_file_of_a_device_that_is_gone_is_removed_after_the_retention(tmp_path: Path) -> None:

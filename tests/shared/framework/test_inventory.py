@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xpu_shared.device import Device, Health
-from xpu_shared.inventory import GONE, Inventory, Snapshot, merge
+from xpu_shared.inventory import GONE, Inventory, Snapshot, merge, next_expiry
 
 RETENTION = 600.0
 
@@ -17,6 +17,19 @@ def test_devices_are_listed_in_one_order_however_they_were_found() -> None:
 
     assert list(first.devices) == list(second.devices) == ["a", "b"]
     assert second.version == first.version
+
+
+def test_devices_are_listed_by_number_not_by_spelling() -> None:
+    mixed = devices("dlb10", "dlb9", "dlb9-10", "dlb9-2", "a", "dlb09")
+
+    assert list(merge(Snapshot(), mixed, retention=RETENTION, now=0).devices) == [
+        "a",
+        "dlb09",
+        "dlb9",
+        "dlb9-2",
+        "dlb9-10",
+        "dlb10",
+    ]
 
 
 def test_a_vanished_device_stays_listed_as_unhealthy_until_the_retention_is_over() -> None:
@@ -74,14 +87,14 @@ def test_listeners_are_called_only_for_changes_of_their_type_and_only_while_list
 
 
 def test_the_next_expiry_is_that_of_the_oldest_tombstone() -> None:
-    inventory = Inventory()
-    assert inventory.next_expiry(RETENTION) is None
+    assert next_expiry(Snapshot(), retention=RETENTION) is None
 
     seen = merge(Snapshot(), devices("a", "b"), retention=RETENTION, now=0)
     gone = merge(merge(seen, devices("b"), retention=RETENTION, now=5), [], retention=RETENTION, now=9)
-    inventory.publish("x", gone)
 
-    assert inventory.next_expiry(RETENTION) == 5 + RETENTION
+    assert next_expiry(gone, retention=RETENTION) == 5 + RETENTION
+    assert next_expiry(gone, retention=RETENTION, held=["a"]) == 9 + RETENTION
+    assert next_expiry(gone, retention=RETENTION, held=["a", "b"]) is None
 
 
 @given(st.lists(st.tuples(st.sets(st.sampled_from("abcde")), st.floats(min_value=0, max_value=400)), max_size=12))

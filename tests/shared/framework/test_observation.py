@@ -1,38 +1,20 @@
 """The page of a running plugin, over HTTP."""
 
 import asyncio
-import urllib.error
-import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from framework import RESOURCE, DemoPlugin, Node, running, unit
+from web_pages import fetch, free_port
 from xpu_shared.device import Health
 from xpu_shared.program.options import ListenAddress
 
 
-def get(port: int, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
-            return response.status, response.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-async def fetch(port: int, path: str) -> tuple[int, str]:
-    return await asyncio.to_thread(get, port, path)
-
-
 @pytest.fixture
 def port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 async def page(node: Node, port: int) -> str:

@@ -1,6 +1,7 @@
 """A plugin as a process of its own: how it ends, and what it does to its surroundings."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -32,6 +33,8 @@ class Plugin:
     def watched_directories(self):  # asked for on the event loop
         if sys.argv[2] == "stubborn":
             self.task = asyncio.ensure_future(never_ends())
+        if sys.argv[2] == "broken":
+            raise RuntimeError("nobody foresaw this")
         return ()
 
 async def never_ends():
@@ -81,12 +84,31 @@ async def test_a_signal_during_a_scan_that_hangs_in_a_read_ends_the_process_in_t
         assert await asyncio.wait_for(child.wait(), 5) == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_more_signals_while_it_ends_change_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    async with process(tmp_path, "scan") as child:
+        await line_with(child, "cannot register yet")
+        ended = asyncio.ensure_future(child.wait())
+        while not ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, number)  # the child's own send_signal would take its exit code from `wait`
+            await asyncio.wait({ended}, timeout=0.001)
+
+        assert child.returncode == 0
+
+
 async def test_whatever_does_not_want_to_end_ends_with_the_process_in_time(tmp_path: Path) -> None:
     async with process(tmp_path, "stubborn") as child:
         await line_with(child, "cannot register yet")
         child.terminate()
 
         assert await asyncio.wait_for(child.wait(), 5) == 0
+
+
+async def test_what_nobody_foresaw_before_the_work_begins_is_told_and_is_no_success(tmp_path: Path) -> None:
+    async with process(tmp_path, "broken") as child:
+        assert "nobody foresaw this" in await line_with(child, "RuntimeError: ")
+        assert await asyncio.wait_for(child.wait(), 5) == 1
 
 
 async def test_without_a_kubelet_it_says_so_once_and_ends_at_a_signal(tmp_path: Path) -> None:

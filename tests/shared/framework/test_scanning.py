@@ -55,13 +55,14 @@ def test_something_else_to_look_at_comes_at_its_time() -> None:
     assert schedule.due(also=130) == 130
 
 
-def test_a_scan_that_took_long_is_followed_by_as_long_a_rest() -> None:
+@pytest.mark.parametrize(("ended", "due"), [(100.5, 101.0), (100.9, 101.8), (103, 104), (700, 701)])
+def test_a_scan_that_took_long_is_followed_by_as_long_a_rest_up_to_a_second(ended: float, due: float) -> None:
     schedule = Schedule(interval=60)
     schedule.started(100)
     schedule.event(100.01)
-    schedule.ended(103)
+    schedule.ended(ended)
 
-    assert schedule.due() == 106
+    assert schedule.due() == pytest.approx(due)
 
 
 @given(st.lists(st.floats(min_value=0, max_value=1), min_size=1, max_size=20))
@@ -129,3 +130,19 @@ async def test_a_hanging_scan_does_not_hold_up_its_end() -> None:
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 5)
     release.set()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_an_event_and_the_end_at_once_is_the_end(turns: int) -> None:
+    """However far the event has got in the loop when the end comes."""
+    results: asyncio.Queue[ScanResult] = asyncio.Queue()
+    scanner = Scanner("test", lambda: NOTHING, interval=3600, counters=ScanCounters())
+    task = asyncio.create_task(scanner.run(results.put_nowait))
+    await asyncio.wait_for(results.get(), 5)
+    scanner.event()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()

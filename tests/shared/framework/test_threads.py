@@ -47,3 +47,12 @@ def test_a_loop_that_has_ended_is_no_concern_of_the_thread() -> None:
         asyncio.run(start())
     release.set()
     assert ended.wait(5)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), StopIteration()])
+async def test_what_would_end_the_process_or_cannot_be_told_becomes_an_error_of_the_work(error: BaseException) -> None:
+    def work() -> None:
+        raise error
+
+    with pytest.raises(RuntimeError, match=type(error).__name__):
+        await in_daemon_thread(work, name="t")

@@ -27,6 +27,10 @@ def test_an_event_of_the_kernel() -> None:
     assert parse(GOOD) == Uevent(action="add", devpath="/devices/pci0000:00/0000:00:02.0/drm/card1", subsystem="drm")
 
 
+def test_an_event_tells_all_that_the_kernel_says() -> None:
+    assert parse(GOOD).variables["DEVNAME"] == "dri/card1"
+
+
 @pytest.mark.parametrize(
     "datagram",
     [
@@ -61,7 +65,7 @@ class Listening:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.counters = EventCounters()
-        self.events: asyncio.Queue[str | None] = asyncio.Queue()
+        self.events: asyncio.Queue[Uevent | None] = asyncio.Queue()
         self.close = listen_on_socket(path, {"drm"}, self.events.put_nowait, self.counters)
 
     def send(self, *datagrams: bytes) -> None:
@@ -74,7 +78,7 @@ async def test_each_datagram_is_one_event_and_bad_ones_are_counted_and_dropped(t
     listening = Listening(tmp_path / "uevents")
     listening.send(b"noise", b"x" * (LARGEST_DATAGRAM + 1), GOOD.replace(b"=drm", b"=usb"), GOOD)
 
-    assert await asyncio.wait_for(listening.events.get(), 5) == "drm"
+    assert await asyncio.wait_for(listening.events.get(), 5) == parse(GOOD)
     assert listening.events.empty()
     assert listening.counters.received == {"socket": 2}
     assert listening.counters.dropped == {"malformed": 2}
@@ -96,7 +100,7 @@ async def test_a_dead_socket_is_replaced(tmp_path: Path) -> None:
     listening = Listening(tmp_path / "uevents")
     listening.send(GOOD)
 
-    assert await asyncio.wait_for(listening.events.get(), 5) == "drm"
+    assert await asyncio.wait_for(listening.events.get(), 5) == parse(GOOD)
     listening.close()
 
 
@@ -107,7 +111,7 @@ async def test_a_live_listener_keeps_its_socket(tmp_path: Path) -> None:
         Listening(tmp_path / "uevents")
     first.send(GOOD)
 
-    assert await asyncio.wait_for(first.events.get(), 5) == "drm"
+    assert await asyncio.wait_for(first.events.get(), 5) == parse(GOOD)
     first.close()
 
 
@@ -127,7 +131,7 @@ async def test_a_successors_socket_survives_our_end(tmp_path: Path) -> None:
     first.close()
     second.send(GOOD)
 
-    assert await asyncio.wait_for(second.events.get(), 5) == "drm"
+    assert await asyncio.wait_for(second.events.get(), 5) == parse(GOOD)
     second.close()
 
 
@@ -136,7 +140,7 @@ async def test_the_kernels_own_events_arrive() -> None:
     uevent = Path("/sys/class/mem/null/uevent")
     if not os.access(uevent, os.W_OK):
         pytest.skip("needs root and a writable /sys to make the kernel send an event")
-    events: asyncio.Queue[str | None] = asyncio.Queue()
+    events: asyncio.Queue[Uevent | None] = asyncio.Queue()
     counters = EventCounters()
     close = listen_to_kernel({"mem"}, events.put_nowait, counters)
     try:
@@ -145,7 +149,11 @@ async def test_the_kernels_own_events_arrive() -> None:
         close()
         pytest.skip(f"the kernel takes no events to repeat here: {error}")
 
-    assert await asyncio.wait_for(events.get(), 5) == "mem"
+    event = await asyncio.wait_for(events.get(), 5)
+    assert event == Uevent(action="change", devpath="/devices/virtual/mem/null", subsystem="mem")
+    assert event is not None
+    assert event.variables["DEVNAME"].endswith("null")
+    assert "IVPU_PM_EVENT" not in event.variables
     assert counters.received["kernel"] == 1
     close()
 
@@ -156,8 +164,8 @@ async def test_events_that_the_kernel_could_not_deliver_are_a_reason_to_scan_and
         pytest.skip("needs root and a writable /sys to make the kernel send events")
     lost, told = asyncio.Event(), asyncio.Event()
 
-    def on_event(subsystem: str | None) -> None:
-        (lost if subsystem is None else told).set()
+    def on_event(event: Uevent | None) -> None:
+        (lost if event is None else told).set()
 
     counters = EventCounters()
     close = listen_to_kernel({"mem"}, on_event, counters)

@@ -90,11 +90,17 @@ async def test_listeners_hear_of_changes_only(tmp_path: Path) -> None:
     assert resources.holders == {}
 
 
-async def test_without_the_socket_nothing_is_known_and_nothing_fails(tmp_path: Path) -> None:
+async def test_without_the_socket_nothing_is_known_and_nothing_fails_and_one_line_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     resources = PodResources(tmp_path / "kubelet.sock")
 
-    assert not await resources.refresh()
+    for _ in range(3):
+        assert not await resources.refresh()
     assert resources.held(RESOURCE) == frozenset()
+    assert len(caplog.records) == 1
+    assert "does not know who holds devices" in caplog.text
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNIMPLEMENTED])

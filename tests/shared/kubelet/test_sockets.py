@@ -1,3 +1,4 @@
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -102,9 +103,34 @@ def test_only_our_own_socket_is_removed(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_nothing_there_has_no_identity(tmp_path: Path) -> None:
-    assert identity(tmp_path / "x") is None
+def test_a_socket_that_may_not_be_removed_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.sock"
+    bound(path)
+    ours = identity(path)
+    assert ours is not None
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    remove_own(path, ours)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("kind", ["nothing", "file", "directory", "link"])
+def test_what_is_no_socket_has_no_identity(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x"
+    match kind:
+        case "file":
+            path.touch()
+        case "directory":
+            path.mkdir()
+        case "link":
+            bound(tmp_path / "socket")
+            path.symlink_to("socket")
+    assert identity(path) is None
 
 
 def test_grpc_gets_percent_signs_and_blanks_escaped() -> None:
     assert target(Path("/a b/50%/x.sock")) == "unix:/a%20b/50%25/x.sock"
+    assert target(Path(os.fsdecode(b"/\xff/x.sock"))) == "unix:/%FF/x.sock"

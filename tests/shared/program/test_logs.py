@@ -56,7 +56,7 @@ def test_a_json_record_is_one_object() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", records[0]["ts"])
 
 
-@pytest.mark.parametrize(("verbosity", "count"), [(0, 3), (1, 3), (2, 4)])
+@pytest.mark.parametrize(("verbosity", "count"), [(0, 3), (1, 3), (2, 4), (2**31 - 1, 4)])
 def test_details_are_there_for_those_who_ask(verbosity: int, count: int) -> None:
     assert len(lines("text", verbosity)) == count
 
@@ -64,6 +64,21 @@ def test_details_are_there_for_those_who_ask(verbosity: int, count: int) -> None
 def test_a_closed_standard_error_is_no_reason_to_fail() -> None:
     code = f"import os, sys; os.close(2); sys.argv = ['', 'text', '0']\n{PROGRAM}"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_closed_standard_descriptors_are_given_to_nobody_else() -> None:
+    """Or log lines would be written into the socket or CDI file that is opened next."""
+    code = f"""
+import os, sys
+for number in range(3):
+    os.close(number)
+sys.argv = ["", "text", "0"]
+{PROGRAM}
+os._exit(os.open(os.devnull, os.O_RDONLY))
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=30, check=False)
+
+    assert done.returncode == 3
 
 
 def test_a_problem_is_new_once_and_gone_once() -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import zmq
 
+from telemetry_examples import full_snapshot
 from telemetry_transport import publishing, snapshot, subscribed, until, version
 from xpu_shared.sockets import SocketError
+from xpu_shared.telemetry.bounds import Limits
 from xpu_shared.telemetry.curve import AllowedKeys, KeyFileError, client_keys, read_key
 from xpu_shared.telemetry.publisher import ServerKeys
 
@@ -107,6 +109,46 @@ async def test_a_port_in_use_is_named(keys: Keys, endpoint: str) -> None:
         pytest.raises(SocketError, match=rf"{endpoint}: Address already in use"),
     ):
         second.open()
+
+
+async def test_one_publisher_serves_a_unix_socket_without_keys_and_tcp_with_them(keys: Keys, endpoint: str) -> None:
+    public, secret = keys.pair("client")
+    keys.allow(public)
+    local = f"ipc://{keys.directory}/xpu/x.sock"
+    with publishing(local, endpoint, keys=keys.server) as publisher:
+        publisher.publish(snapshot("a"))
+        async with (
+            subscribed(local, keys=client_keys(secret, keys.server_public)) as near,
+            subscribed(endpoint, keys=client_keys(secret, keys.server_public)) as far,
+        ):
+            await until(lambda: version(near) == version(far) == "a")
+            assert publisher.counters.subscriptions == 2
+
+
+async def test_a_publisher_that_starts_again_is_found_over_tcp(keys: Keys, endpoint: str) -> None:
+    public, secret = keys.pair("client")
+    keys.allow(public)
+    async with subscribed(endpoint, keys=client_keys(secret, keys.server_public)) as subscriber:
+        for text in ("first", "second"):
+            with publishing(endpoint, keys=keys.server) as publisher:
+                publisher.publish(snapshot(text))
+                await until(lambda text=text: version(subscriber) == text)  # type: ignore[misc]
+            await until(lambda: not subscriber.counters.connected)
+
+    assert (subscriber.counters.restarts, subscriber.counters.dropped["too large"]) == (1, 0)
+
+
+async def test_a_message_above_the_limit_costs_a_new_socket_over_tcp_too(keys: Keys, endpoint: str) -> None:
+    public, secret = keys.pair("client")
+    keys.allow(public)
+    with publishing(endpoint, keys=keys.server) as publisher:
+        async with subscribed(
+            endpoint, keys=client_keys(secret, keys.server_public), limits=Limits(largest=2000)
+        ) as subscriber:
+            publisher.publish(full_snapshot(8))
+            await until(lambda: subscriber.counters.dropped["too large"] > 0)
+            publisher.publish(snapshot("small"))
+            await until(lambda: version(subscriber) == "small")
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"x" * 41, b"a" * 39 + b"~", b"\xff" * 40, b"k" * 70_000])

@@ -1,8 +1,11 @@
 """What is news and what is not, as a function of messages and clocks."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from telemetry_examples import BOOT, envelope
 from xpu_shared.telemetry.clocks import boot_id, start_sequence
@@ -86,3 +89,21 @@ def test_a_publisher_that_starts_later_begins_with_a_higher_number() -> None:
 
     assert start_sequence() >= first > 0
     assert len(boot_id()) == 36
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9), st.booleans()), max_size=40))
+def test_in_any_order_the_newest_message_is_kept_and_never_replaced_by_an_older_one(
+    messages: list[tuple[int, int, bool]],
+) -> None:
+    """Of several publishers of one boot, whose messages come mixed, repeated and late."""
+    last: Received | None = None
+    highest = (-1, -1)
+    for start, number, late in messages:
+        message = envelope(start_sequence=100 * start, sequence=100 * start + number)
+        message = replace(message, monotonic_time=1.0) if late else message
+        with suppress(OutdatedMessageError):
+            last = news(message, last)
+        if not late:
+            highest = max(highest, (message.start_sequence, message.sequence))
+        kept = (last.envelope.start_sequence, last.envelope.sequence) if last else (-1, -1)
+        assert kept == highest

@@ -116,6 +116,19 @@ async def test_an_unknown_pod_is_status_unknown(
     assert failure.value.code() is grpc.StatusCode.UNKNOWN
 
 
+@pytest.mark.parametrize(("version", "text"), [("1.33", "Get method disabled"), ("1.34", "pod pod in namespace ")])
+async def test_before_1_34_one_pod_cannot_be_asked_for(tmp_path: Path, version: str, text: str) -> None:
+    async with (
+        SimulatedKubelet(tmp_path, version=version) as kubelet,
+        grpc.aio.insecure_channel(f"unix:{kubelet.pod_resources_socket}") as channel,
+    ):
+        lister: PodResourcesListerAsyncStub = PodResourcesListerStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError, match=text) as failure:
+            await lister.Get(pb.GetPodResourcesRequest(pod_name="pod", pod_namespace="default"))
+        assert failure.value.code() is grpc.StatusCode.UNKNOWN
+        assert not (await lister.List(pb.ListPodResourcesRequest())).pod_resources
+
+
 async def test_a_deleted_pod_is_listed_no_longer(
     kubelet: SimulatedKubelet, ready: ForeignPlugin, lister: "PodResourcesListerAsyncStub"
 ) -> None:

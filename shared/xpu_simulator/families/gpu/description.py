@@ -11,6 +11,7 @@ from xpu_simulator.pci import INTEL, following_address
 
 IntelDriver = Literal["i915", "xe", "vfio-pci"]  # a card bound to vfio-pci has no DRM card
 DEFAULT_MODEL = "flex-170"
+MOST_TILES = 64  # real ones have up to 4; the generator of fake devices sets no limit
 LAST_CARD = 127  # cards and render nodes share the minor numbers of one major number
 RENDER_MINORS = 128
 LAST_RENDER = 255
@@ -29,7 +30,7 @@ def _known_model(name: str) -> str:
 
 
 Card = Annotated[int, Field(strict=True, ge=0, le=LAST_CARD)]
-VirtualFunctions = Annotated[int, Field(strict=True, ge=0, le=63)]  # how many are enabled
+VirtualFunctions = Annotated[int, Field(strict=True, ge=0, le=LAST_CARD)]  # how many are enabled
 Number = Annotated[int, Field(strict=True, ge=0, le=4095)]
 
 
@@ -82,7 +83,9 @@ class GpuDescription(BaseModel):
     vf_driver: Name = Field(default_factory=lambda data: data["driver"])  # with vfio-pci they have no cards
     memory_bytes: Annotated[int, Field(strict=True, ge=0, lt=2**63)] | None = None  # None: the driver does not tell
     capabilities: dict[str, str] = Field(default_factory=dict)  # what the driver tells in debugfs
-    tiles: Annotated[int, Field(strict=True, ge=1, le=8)] = Field(default_factory=lambda data: _model(data).tiles)
+    tiles: Annotated[int, Field(strict=True, ge=1, le=MOST_TILES)] = Field(
+        default_factory=lambda data: _model(data).tiles
+    )
     by_path: StrictBool = True
     mei: Annotated[list[Number], Field(max_length=2)] = Field(default_factory=_mei)  # numbers of its /dev/meiN
 

@@ -19,9 +19,11 @@ from xpu_simulator.uevents import Uevent
 DRI = PurePosixPath("dev/dri")
 DRM_CLASS, MEI_CLASS = SYS / "class/drm", SYS / "class/mei"
 VGA_CONTROLLER, DISPLAY_CONTROLLER = 0x030000, 0x038000  # PCI classes of cards with and without outputs
+USUAL_VFS = 63  # that a card may have
 DRM_MAJOR = 226
 MEI_MAJOR = 240  # dynamic in the kernel: any free one
 MEI_CLIENTS = ("mei-gscfi", "mei-gsc")  # a graphics security controller's firmware interfaces
+USUAL_VFS = 63  # that a card may have
 
 
 class Gpu(GpuDescription):
@@ -42,7 +44,7 @@ class Gpu(GpuDescription):
         yield from self._function.on_bus(cpus_per_numa_node=cpus_per_numa_node)
         device = self._function.path
         if self.vfs is not None:
-            yield Attribute(device / "sriov_totalvfs", "63")
+            yield Attribute(device / "sriov_totalvfs", str(max(self.vfs, USUAL_VFS)))
             yield Attribute(device / "sriov_numvfs", str(self.vfs))
         for number, function in enumerate(self.virtual_functions):
             yield Link(device / f"virtfn{number}", function._function.path)

@@ -1,0 +1,1 @@
+"""The DLB device plugin."""

@@ -1,0 +1,10 @@
+"""The IAA plugin's command line."""
+
+import sys
+
+from xpu_plugins.iaa.program import PROGRAM
+
+main = PROGRAM.main
+
+if __name__ == "__main__":
+    sys.exit(main())

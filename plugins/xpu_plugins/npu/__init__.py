@@ -1,0 +1,1 @@
+"""The NPU device plugin."""

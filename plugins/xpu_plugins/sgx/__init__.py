@@ -1,0 +1,1 @@
+"""The SGX device plugin."""

@@ -1,0 +1,1 @@
+"""Accelerators of the kernel driver idxd, DSA and IAA: what their programs share."""

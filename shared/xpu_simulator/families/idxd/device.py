@@ -1,0 +1,173 @@
+"""What a DSA or IAA device looks like to the rest of a node: its entries in sysfs and /dev, its kernel events.
+
+Values only; `tree.py` writes them. The layout is that of Linux 6 with udev.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from xpu_simulator.device import Claim
+from xpu_simulator.entries import Attribute, Directory, Entry, Link
+from xpu_simulator.families.idxd.description import IdxdDescription, every_second, pci_address
+from xpu_simulator.families.idxd.state import Attributes, WorkQueue
+from xpu_simulator.fields import Name, PciAddress, PciId
+from xpu_simulator.kernel_device import DEV, SYS, KernelDevice, devpath
+from xpu_simulator.pci import PciFunction
+from xpu_simulator.uevents import Uevent
+
+BUS = SYS / "bus/dsa"
+BASE_SYSTEM_PERIPHERAL = 0x088000  # the PCI class of both
+# Majors that the kernel keeps for local use: no machine has real devices there, and opening one fails.
+DSA_MAJOR, IAA_MAJOR, VFIO_MAJOR = 120, 121, 122
+
+
+class IdxdDevice(IdxdDescription):
+    """What DSA and IAA devices are alike in; `pci_id`, `pci_address` and `driver` are the subclasses' fields."""
+
+    title: ClassVar[str]
+    pci_id: PciId
+    pci_address: PciAddress
+    driver: str
+    iommu_group: Annotated[int, Field(strict=True, ge=0, le=9999)] = Field(
+        default_factory=lambda data: 40 + data["number"]
+    )
+
+    @property
+    def parts(self) -> Sequence[Self]:
+        return (self,)
+
+    def claims(self) -> Iterator[Claim]:
+        yield Claim("number", self.number)
+        yield Claim("pci_address", self.pci_address)
+
+    def on_bus(self, *, cpus_per_numa_node: int) -> Iterator[Entry]:
+        yield from self._function.on_bus(cpus_per_numa_node=cpus_per_numa_node)
+        group = SYS / "kernel/iommu_groups" / str(self.iommu_group)
+        yield Link(group / "devices" / self.pci_address, self._function.path)
+        yield Link(self._function.path / "iommu_group", group)
+
+    def driven(self) -> Iterator[Entry]:
+        yield from self._function.bound()
+        if self.driver == "vfio-pci":
+            yield from self._vfio.entries()
+            yield self._vfio.file
+            return
+        yield from self._own_directory()
+        for queue in self._queues_with_files():
+            yield from self._file(queue).entries()
+        yield from (self._file(queue).file for queue in self._queues_with_files())
+
+    def udev_links(self) -> Iterator[Entry]:
+        for queue in self._queues_with_files():
+            file = self._file(queue)
+            yield Link(DEV / "char" / file.number, file.file.path)
+
+    def own_uevents(self, action: str) -> list[Uevent]:
+        if self.driver == "vfio-pci":
+            return self._function.uevents(action, driven=[self._vfio.added])
+        paths = [self._path, *(self._path / name for name, _ in self.idxd_state.directories())]
+        added = [Uevent(action="add", devpath=devpath(path), subsystem="dsa") for path in paths]
+        files = [self._file(queue).added for queue in self._queues_with_files()]
+        return self._function.uevents(action, driven=[*added, *files])
+
+    def rebound(self, driver: str) -> Self:
+        return self.model_copy(update={"driver": driver})
+
+    @property
+    def _function(self) -> PciFunction:
+        return PciFunction(
+            address=self.pci_address,
+            device=self.pci_id,
+            pci_class=BASE_SYSTEM_PERIPHERAL,
+            driver=self.driver,
+            numa_node=self.numa_node,
+        )
+
+    @property
+    def _path(self) -> PurePosixPath:
+        return self._function.path / self.idxd_state.name
+
+    @property
+    def _vfio(self) -> KernelDevice:
+        return KernelDevice(
+            path=SYS / "devices/virtual/vfio" / str(self.iommu_group),
+            subsystem=SYS / "class/vfio",
+            number=f"{VFIO_MAJOR}:{self.iommu_group}",
+            node=f"vfio/{self.iommu_group}",
+            own_number=True,
+        )
+
+    def _own_directory(self) -> Iterator[Entry]:
+        """The device's directory, then its engines, groups and queues; each with its link on the bus."""
+        state = self.idxd_state
+        yield from self._directory(self._path, state.device(), driver="idxd" if state.state != "disabled" else "")
+        drivers = {state.queue_name(queue): queue.driver for queue in state.all_queues if queue.enabled}
+        for name, attributes in state.directories():
+            yield from self._directory(self._path / name, attributes, driver=drivers.get(name, ""))
+
+    def _directory(self, path: PurePosixPath, attributes: Attributes, *, driver: str) -> Iterator[Entry]:
+        yield Directory(path)
+        for name, text in attributes.items():
+            yield Attribute(path / name, text)
+        yield Link(path / "subsystem", BUS)
+        yield Link(BUS / "devices" / path.name, path)
+        if driver:
+            yield Link(path / "driver", BUS / "drivers" / driver)
+            yield Link(BUS / "drivers" / driver / path.name, path)
+
+    def _queues_with_files(self) -> Sequence[WorkQueue]:
+        if self.driver != "idxd":
+            return ()
+        return [queue for queue in self.idxd_state.queues if queue.has_file]
+
+    def _file(self, queue: WorkQueue) -> KernelDevice:
+        state = self.idxd_state
+        name = state.queue_name(queue)
+        return KernelDevice(
+            path=self._path / name / f"{state.kind}!{name}",
+            subsystem=BUS,
+            number=state.number_of_file(queue),
+            node=f"{state.kind}/{name}",
+            own_number=True,
+        )
+
+
+class Dsa(IdxdDevice):
+    """One DSA device. `Dsa()` is dsa0 of a Sapphire Rapids Xeon."""
+
+    title: ClassVar[str] = "DSA"
+    kind: ClassVar[str] = "dsa"
+    major: ClassVar[int] = DSA_MAJOR
+
+    name: Name = Field(default_factory=lambda data: f"dsa{data['number']}")
+    pci_id: PciId = 0x0B25
+    pci_address: PciAddress = Field(default_factory=lambda data: pci_address(data["number"], 1))
+    driver: Literal["idxd", "vfio-pci"] = "idxd"
+
+    @property
+    def drivers(self) -> Sequence[str]:
+        return ("idxd", "vfio-pci")
+
+
+class Iaa(IdxdDevice):
+    """One IAA device. `Iaa(number=1)` is iax1 of a Sapphire Rapids Xeon."""
+
+    title: ClassVar[str] = "IAA"
+    kind: ClassVar[str] = "iax"
+    major: ClassVar[int] = IAA_MAJOR
+
+    name: Name = Field(default_factory=lambda data: f"iax{data['number']}")
+    pci_id: PciId = 0x0CFE
+    pci_address: PciAddress = Field(default_factory=lambda data: pci_address(data["number"], 2))
+    driver: Literal["idxd", "vfio-pci"] = "idxd"
+
+    @property
+    def drivers(self) -> Sequence[str]:
+        return ("idxd", "vfio-pci")
+
+
+DsaDevices = Annotated[list[Dsa], every_second(0)]
+IaaDevices = Annotated[list[Iaa], every_second(1)]

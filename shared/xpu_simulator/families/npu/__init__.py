@@ -1,0 +1,1 @@
+"""NPUs as the driver intel_vpu shows them: their description, and what they look like to a node."""

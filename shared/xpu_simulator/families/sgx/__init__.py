@@ -1,0 +1,1 @@
+"""SGX as the kernel's driver shows it: its description, and what it looks like to a node."""

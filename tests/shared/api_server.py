@@ -1,0 +1,77 @@
+"""An API server in miniature: real HTTPS, nodes in memory, answers that tests choose."""
+
+import json
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import trustme
+
+from xpu_shared.api_server import ApiServer
+
+TOKEN = "secret-token"
+
+
+class MiniatureApi:
+    """Serves GET and merge PATCH of nodes. `answers` are given first, one a request: (status, body)."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, dict[str, Any]] = {}
+        self.answers: list[tuple[int, bytes]] = []
+        self.requests: list[tuple[str, str, str | None, Any]] = []  # method, path, content type, body
+        self.tokens: list[str | None] = []
+
+    def answer(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
+        if self.answers:
+            return self.answers.pop(0)
+        node = self.nodes.get(path.removeprefix("/api/v1/nodes/"))
+        if node is None:
+            return 404, json.dumps({"kind": "Status", "message": f"{path} not found"}).encode()
+        if method == "PATCH":
+            labels = node["metadata"].setdefault("labels", {})
+            for key, value in body["metadata"]["labels"].items():
+                labels.pop(key, None)
+                if value is not None:
+                    labels[key] = value
+        return 200, json.dumps(node).encode()
+
+
+@contextmanager
+def serving(directory: Path, *, name: str = "localhost") -> Iterator[tuple[MiniatureApi, ApiServer]]:
+    """A server, and the client of a pod whose service account is in `directory`."""
+    miniature = MiniatureApi()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+        def _serve(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"null")
+            miniature.requests.append((self.command, self.path, self.headers["Content-Type"], body))
+            miniature.tokens.append(self.headers["Authorization"])
+            status, answer = miniature.answer(self.command, self.path, body)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_GET = do_PATCH = do_POST = _serve  # noqa: N815 - http.server's names
+
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    authority.cert_pem.write_to_path(directory / "ca.crt")
+    (directory / "token").write_text(f"{TOKEN}\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield miniature, ApiServer(host="localhost", port=server.server_port, service_account=directory)
+        finally:
+            server.shutdown()
+            thread.join()
