@@ -60,7 +60,7 @@ class Child:
         )
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "xpu_sidecars.level_zero.collector", *arguments.texts()],
+                [sys.executable, "-P", "-m", "xpu_sidecars.level_zero.collector", *arguments.texts()],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # drivers may print; our own standard output is not theirs
                 pass_fds=(end,),
