@@ -10,9 +10,8 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from xpu_shared.telemetry.kinds import Mode
-from xpu_sidecars.level_zero.collector import LEGACY_NEEDED, Arguments
+from xpu_sidecars.level_zero.command import LEGACY_NEEDED, NO_CAUTION, Arguments, Caution
 from xpu_sidecars.level_zero.reports import MalformedReportError, Report, ReportReader
-from xpu_sidecars.level_zero.rounds import NO_CAUTION, Caution
 
 FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 POLL = 0.01  # seconds between looks whether a killed process has ended

@@ -3,11 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from xpu_shared.telemetry.kinds import Group, Mode
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, SourceProblem
+from xpu_sidecars.level_zero.command import Caution
 from xpu_sidecars.level_zero.device import SampledDevice
 from xpu_sidecars.level_zero.identity import Identity, UnidentifiedError, identify, merged
 from xpu_sidecars.level_zero.library import Library
@@ -18,17 +18,6 @@ from xpu_sidecars.level_zero.worker import Round, Worker
 HEARTBEAT = 3.0  # seconds after which something is told, however long the interval
 SETTLE = 0.02  # seconds in which rounds that began together are waited for, to be told in one report
 IDENTIFY = 2.0  # seconds until sampling begins without the devices that do not yet say who they are
-
-
-@dataclass(frozen=True, slots=True)
-class Caution:
-    """What is to be done about a driver that crashes."""
-
-    one_by_one: bool = False  # one device after the other, each told before its round, so that the culprit is known
-    without: tuple[str, ...] = ()  # PCI addresses of devices that are left alone
-
-
-NO_CAUTION = Caution()
 
 
 class Rounds:

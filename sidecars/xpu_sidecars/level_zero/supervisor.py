@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from xpu_shared.program.logs import Log
 from xpu_shared.telemetry.kinds import Mode
 from xpu_sidecars.level_zero.child import Child, End
+from xpu_sidecars.level_zero.command import Caution
 from xpu_sidecars.level_zero.reports import Report
-from xpu_sidecars.level_zero.rounds import Caution
 
 LAST_WAIT = 0.5  # seconds for the child's end at our own
 MOST_ABANDONED = 2  # children that cannot be killed; with so many no child is replaced for the sake of one device

@@ -363,3 +363,10 @@ async def test_descriptors_do_not_grow_with_children(library: Scenario) -> None:
             os.kill(collected.pid, signal.SIGKILL)
             await collected.reading(FIRST)
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_sidecar_itself_does_without_what_its_child_needs() -> None:
+    script = "import sys, xpu_sidecars.level_zero.sidecar, xpu_sidecars.level_zero.observation; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    heavy = {f"xpu_sidecars.level_zero.{name}" for name in ("structures", "library", "rounds", "device", "groups")}
+    assert heavy.isdisjoint(found.stdout.split())
