@@ -1,7 +1,6 @@
 """`discover`, a word of every plugin's program: what would be offered, and why other devices would not."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -13,6 +12,7 @@ from xpu_shared.kubelet.messages import list_message
 from xpu_shared.looking import look_once
 from xpu_shared.plugin import Plugin
 from xpu_shared.program import logs
+from xpu_shared.program.output import write
 from xpu_shared.program.settings import FamilySettings
 from xpu_shared.program.table import Column, lines
 
@@ -35,18 +35,10 @@ def discover(plugin: Plugin, settings: FamilySettings, *, program: str, unit: st
         return 1
     result = accept(plugin.namespace, found, settings.socket_directories, instance=settings.instance)
     if settings.output == "json":
-        write(json.dumps(as_values(plugin.namespace, result), indent=2))
+        text = json.dumps(as_values(plugin.namespace, result), indent=2)
     else:
-        write(as_table(plugin.namespace, result, unit=unit, columns=columns))
-    return 0
-
-
-def write(text: str) -> None:
-    """Print it, also when nobody reads on."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # of `discover | head`; what Python still holds must not fail at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        text = as_table(plugin.namespace, result, unit=unit, columns=columns)
+    return write(text, program=program)
 
 
 def as_values(namespace: str, result: ScanResult) -> dict[str, list[dict[str, object]]]:

@@ -23,6 +23,7 @@ from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
 from xpu_shared.program.settings import PluginSettings
 from xpu_shared.program.signals import end_at_last, ignore_signals
+from xpu_shared.program.without_tls import import_metrics_library
 
 SHUTDOWN = 4.5  # seconds for everything to end, of the 5 that a supervisor is promised
 SOCKET_RETRY = 1.0  # seconds between attempts to bind the uevent socket
@@ -37,6 +38,8 @@ def run(plugins: Sequence[Plugin], settings: PluginSettings, *, program: str) ->
     logs.configure(settings.log_format, settings.v)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC would print is in the errors that we log
     share_fairly()
+    if settings.metrics_address is not None:
+        import_metrics_library()
     asyncio.run(Runner(plugins, settings, program=program).run())
     return 0
 

@@ -7,9 +7,10 @@ from xpu_plugins.node_agent.families import program
 from xpu_plugins.node_agent.settings import NAME, LoadedAgent
 from xpu_shared.acceptance import accept
 from xpu_shared.device import ScanResult
-from xpu_shared.discovery import PATIENCE, as_table, as_values, write
+from xpu_shared.discovery import PATIENCE, as_table, as_values
 from xpu_shared.looking import look_once
 from xpu_shared.program import logs
+from xpu_shared.program.output import write
 from xpu_shared.program.settings import FamilySettings
 
 
@@ -30,10 +31,10 @@ def discover(loaded: LoadedAgent) -> int:
         for key, items in as_values(namespace, result).items():
             values[key] += [{"family": family, **item} for item in items]
     if loaded.agent.settings.output == "json":
-        write(json.dumps(values, indent=2))
-    elif tables:
-        write("\n\n".join(tables))
-    return 0 if tables else 1
+        written = write(json.dumps(values, indent=2), program=NAME)
+    else:
+        written = write("\n\n".join(tables), program=NAME) if tables else 0
+    return written if tables else 1
 
 
 def _scan(family: str, settings: FamilySettings) -> tuple[str, ScanResult]:

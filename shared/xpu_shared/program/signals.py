@@ -17,6 +17,12 @@ def end_on_signals() -> None:
         signal.signal(number, lambda *_: os._exit(0))
 
 
+def die_of_signals() -> None:
+    """As any command does that prints something and ends: `end_on_signals` is for programs that stay."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def ignore_signals() -> None:
     """Let a second SIGTERM or SIGINT change nothing: Python, while it ends, would die of it."""
     for number in ENDING:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
 from xpu_shared.program.signals import end_at_last
+from xpu_shared.program.without_tls import import_metrics_library
 from xpu_shared.sockets import SocketError
 from xpu_shared.telemetry.curve import AllowedKeys, KeyFileError, read_key
 from xpu_shared.telemetry.publisher import Publisher, ServerKeys
@@ -39,6 +40,8 @@ def run(settings: SidecarSettings, *, program: str) -> int:
     except KeyFileError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
+    if settings.metrics_address is not None:
+        import_metrics_library()
     asyncio.run(Sidecar(settings, keys, program=program).run())
     return 0
 
