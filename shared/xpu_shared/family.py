@@ -236,6 +236,7 @@ class Family:
                 cdi=self._cdi,
                 counters=counters,
                 streams=streams,
+                device_list=self._settings.device_list,
             )
 
         self.servers[device_type] = [

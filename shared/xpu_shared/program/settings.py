@@ -70,6 +70,14 @@ class PluginSettings:
             help="part of the sockets' names, so that two instances can run at once (kubelet 1.37 or newer)",
         ),
     ] = ""
+    device_list: Annotated[
+        str,
+        Choice(
+            group=WORK,
+            values=("nodes", "cdi", "both"),
+            help="how the runtime is told of devices with CDI files: by device files, by CDI names, or both",
+        ),
+    ] = "both"
     uevent_socket: Annotated[
         Path | None,
         FilePath(group=PATHS, help="also take kernel events from this unix datagram socket, one event a datagram"),
