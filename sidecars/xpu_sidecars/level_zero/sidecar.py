@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
 from contextlib import suppress
@@ -24,7 +23,7 @@ from xpu_sidecars.level_zero.supervisor import MOST_ABANDONED, Supervisor
 
 SHUTDOWN = 2.0  # seconds for everything to end; nothing is lost when it does not
 LOOK = 2.0  # seconds between looks at the kernel's GPUs
-SECOND_CHANCE = 600.0  # seconds until devices are enumerated again for the sake of one that is left alone
+SECOND_CHANCE = 300.0  # seconds until devices are enumerated again for the sake of one that is lost or left alone
 SOURCE = "level-zero"
 SHORTEST_VALIDITY = 1.0  # seconds: a busy machine may be late by that
 VALIDITY = 3.0  # intervals without a message after which the last one is stale
@@ -97,7 +96,7 @@ class Sidecar:
         publisher = Publisher(
             settings.endpoints,
             source=SOURCE,
-            node=os.environ.get("NODE_NAME") or socket.gethostname(),
+            node=os.environ.get("NODE_NAME", ""),
             validity=max(VALIDITY * settings.sampling_interval, SHORTEST_VALIDITY),
             keys=self._keys,
         )
@@ -139,13 +138,13 @@ class Sidecar:
             publisher.publish(snapshot)
 
     async def _watch_gpus(self, supervisor: Supervisor) -> None:
-        """Have devices enumerated again when GPUs come or go, and from time to time when one is left alone."""
+        """Have devices enumerated again when GPUs come or go, and from time to time when one is out of reach."""
         changes = gpus.Changes(gpus.driven_gpus(self._settings.sysfs_root))
         enumerated = time.monotonic()
         while True:
             await asyncio.sleep(LOOK)
             second_chance = (
-                self._published.left_alone
+                (self._published.left_alone or self._published.lost)
                 and len(supervisor.abandoned) < MOST_ABANDONED
                 and time.monotonic() - enumerated >= SECOND_CHANCE
             )
