@@ -107,11 +107,20 @@ class Cluster:
             seconds=seconds,
         )
 
+    def wait_for_log(self, pod: str, text: str, seconds: float = 20) -> None:
+        """Until a line of the pod's log has `text` in it."""
+        wait_until(
+            lambda: text in self.kubectl("logs", pod),
+            lambda: f"{text!r} in the log of {pod}, but {self.kubectl('logs', pod)!r}",
+            seconds=seconds,
+        )
+
     def delete_pod(self, name: str) -> None:
         self.kubectl("delete", "pod", name, "--grace-period=0", "--force", "--wait=true")
 
     def clear(self) -> None:
         """Delete what tests have left behind."""
+        self.kubectl("delete", "daemonsets,configmaps", "-l", "test=xpu", "--wait=true", "--cascade=foreground")
         self.kubectl("delete", "pods", "-l", "test=xpu", "--grace-period=0", "--force", "--wait=true")
         wait_until(lambda: not self.holders(), lambda: f"no pod holds a device, but {self.holders()}", seconds=60)
 
