@@ -42,6 +42,13 @@ def load(cluster: Cluster) -> Loader:
 
 
 @pytest.fixture
+def swept(cluster: Cluster) -> Iterator[None]:
+    """Nothing of a test is left on the cluster."""
+    yield
+    cluster.clear()
+
+
+@pytest.fixture
 def tree(tmp_path: Path) -> SimulatedTree:
     """Four GPUs, two near each of two NUMA nodes; real character devices, so that containers can open them."""
     tree = SimulatedTree(tmp_path / "node", device_nodes=True)

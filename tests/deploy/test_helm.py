@@ -119,7 +119,9 @@ def test_what_cannot_be_is_refused_with_what_to_do(values: Values, text: str) ->
 
 
 def test_surge_is_refused_for_kubelets_that_keep_one_connection() -> None:
-    with pytest.raises(CannotRenderError, match=r"pods\.surge needs kubelets from 1\.37 on, and this cluster is v1\.36"):
+    with pytest.raises(
+        CannotRenderError, match=r"pods\.surge needs kubelets from 1\.37 on, and this cluster is v1\.36"
+    ):
         templated({"pods.surge": True}, kubernetes="1.36.4")
 
 

@@ -77,7 +77,9 @@ def test_a_node_with_several_kinds_gets_a_label_for_each(tmp_path: Path) -> None
 
 
 def test_ids_of_one_class_are_counted_apart(tmp_path: Path) -> None:
-    facts = NodeFacts(pci=pci("8086:56c0 class 0380, 8086:56c1 class 0380 x4, 8086:56c0 class 0380"), flags=loaded("i915"))
+    facts = NodeFacts(
+        pci=pci("8086:56c0 class 0380, 8086:56c1 class 0380 x4, 8086:56c0 class 0380"), flags=loaded("i915")
+    )
 
     labels = given(facts, tmp_path).labels
 

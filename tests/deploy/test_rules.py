@@ -104,6 +104,8 @@ def test_every_exception_is_explained_on_the_security_page() -> None:
         assert any(f"`{path}`" in row for row in rows), path
     for (owner, container), capabilities in {**dict.fromkeys(PRIVILEGED, {"privileged": ""}), **CAPABILITIES}.items():
         for capability in capabilities:
-            assert any(
-                f"`{owner}`" in row and f"`{container}`" in row and capability in row for row in rows
-            ), (owner, container, capability)
+            assert any(f"`{owner}`" in row and f"`{container}`" in row and capability in row for row in rows), (
+                owner,
+                container,
+                capability,
+            )
