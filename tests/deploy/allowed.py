@@ -17,7 +17,9 @@ CAPABILITIES = {
     ("xpu-level-zero-sidecar", "intel-gpu-levelzero"): {"SYS_ADMIN": "drivers count how busy engines are for it only"},
 }
 HOST_PATHS = {
-    "/dev": HostPath("to see which device files come and go; a mount of a directory below is an orphan once it is remade"),
+    "/dev": HostPath(
+        "to see which device files come and go; a mount of a directory below is an orphan once it is remade"
+    ),
     "/var/lib/kubelet/device-plugins": HostPath("the kubelet's socket, and the plugin's beside it", writable=True),
     "/var/lib/kubelet/pod-resources": HostPath("who holds a device that is gone"),
     "/var/run/cdi": HostPath("CDI files for the container runtime", writable=True),

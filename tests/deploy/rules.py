@@ -62,9 +62,9 @@ def _of_container(pod: Pod, container: Container) -> Iterator[str]:
             port = container.fields.get(probe, {}).get("httpGet", {}).get("port")
             if port not in ports:
                 yield f"it serves {', '.join(sorted(ports))}, and its {probe} asks {port}"
-    if any(mount["mountPath"] == "/dev" for mount in container.mounts.values()):
-        if container.fields.get("terminationMessagePath", "/dev/termination-log").startswith("/dev/"):
-            yield "its terminationMessagePath is in the host's /dev"
+    last_words = container.fields.get("terminationMessagePath", "/dev/termination-log")
+    if last_words.startswith("/dev/") and any(mount["mountPath"] == "/dev" for mount in container.mounts.values()):
+        yield "its terminationMessagePath is in the host's /dev"
 
 
 def _of_resources(container: Container) -> Iterator[str]:

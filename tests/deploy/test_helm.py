@@ -119,12 +119,14 @@ def test_what_cannot_be_is_refused_with_what_to_do(values: Values, text: str) ->
 
 
 def test_surge_is_refused_for_kubelets_that_keep_one_connection() -> None:
-    with pytest.raises(CannotRenderError, match=r"pods\.surge needs kubelets from 1\.37 on, and this cluster is v1\.36"):
+    with pytest.raises(
+        CannotRenderError, match=r"pods\.surge needs kubelets from 1\.37 on, and this cluster is v1\.36"
+    ):
         templated({"pods.surge": True}, kubernetes="1.36.4")
 
 
 def pod_specs(objects: tuple[Object, ...]) -> dict[str, Object]:
-    """DaemonSets as they run, by name: lists whose order has no meaning sorted, and without names of ConfigMaps, which differ."""
+    """DaemonSets as they run, by name: lists whose order has no meaning are sorted; ConfigMaps' names differ, so have one."""
     specs = {}
     for one in objects:
         if one["kind"] == "DaemonSet":
