@@ -19,6 +19,7 @@ class Published:
         self.counts: Mapping[tuple[str, Group], Count] = {}
         self.readings: dict[str, DeviceReading] = {}
         self._taken: dict[str, float] = {}
+        self._addresses: frozenset[str] | None = None  # of the devices there are; None: not known yet
         self._frame = DeviceSnapshot(collector_version=version, unavailable=STARTING)
 
     @property
@@ -34,6 +35,7 @@ class Published:
         for address in self.readings.keys() - set(report.pci_addresses):
             del self.readings[address], self._taken[address]
         self.hanging, self.left_alone = frozenset(report.hanging), frozenset(report.left_alone)
+        self._addresses = frozenset(report.pci_addresses)
         self.counts = report.counts
         self._frame = replace(report.snapshot, devices=(), collector_version=self._frame.collector_version)
 
@@ -41,6 +43,16 @@ class Published:
         """Nothing is read now; what was read grows old."""
         self.hanging, self.left_alone = frozenset(), frozenset()
         self._frame = replace(self._frame, unavailable=reason, problems=(), wsl=None)
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """Devices that are there and have never been read."""
+        return (self._addresses or frozenset()) - self.readings.keys()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all is known that will be: of a device that is not read nothing comes soon."""
+        return self._addresses is not None and self.unread <= self.hanging | self.left_alone
 
     @property
     def lost(self) -> frozenset[str]:

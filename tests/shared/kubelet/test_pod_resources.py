@@ -10,7 +10,8 @@ import grpc
 import pytest
 
 from framework import QUICK, RESOURCE, DemoPlugin, Node, running, unit
-from xpu_shared.kubelet.pod_resources import Holder, PodResources
+from xpu_shared.kubelet.holders import Holder
+from xpu_shared.kubelet.pod_resources import PodResources
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_wire import podresources_v1_pb2 as pb
 from xpu_wire.podresources_v1_pb2_grpc import PodResourcesListerServicer, add_PodResourcesListerServicer_to_server
