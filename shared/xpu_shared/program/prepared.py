@@ -6,13 +6,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from xpu_shared.program.exposition import Series
-from xpu_shared.program.pages import PLAIN, Page, metrics_page, registry_text
+from xpu_shared.program.pages import Page, metrics_page, registry_text
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 ASKED_FOR = 600.0  # seconds in which somebody must have asked for a form of the page for it to be made in advance
-NOTHING_YET: Page = HTTPStatus.SERVICE_UNAVAILABLE, PLAIN, b"nothing has been measured yet\n"
 
 Form = tuple[bool, bool]  # OpenMetrics, compressed
 
@@ -23,9 +22,10 @@ class Prepared:
     def __init__(self, registry: "CollectorRegistry") -> None:
         self._registry = registry
         self._asked: dict[Form, float] = {}
-        self._plain: dict[bool, Page] = {}  # by whether it is OpenMetrics
-        self._compressed: dict[bool, Page] = {}
+        self._plain: dict[bool, Page]  # by whether it is OpenMetrics
+        self._compressed: dict[bool, Page]
         self._changing = threading.Lock()
+        self.render(Series())  # the program's own are there at once
 
     def render(self, series: Series) -> None:
         """Make the pages of these series and the registry's metrics."""
@@ -40,8 +40,6 @@ class Prepared:
         self._asked[openmetrics, compressed] = time.monotonic()
         with self._changing:
             plain, ready = self._plain, self._compressed
-        if openmetrics not in plain:
-            return NOTHING_YET
         if not compressed:
             return plain[openmetrics]
         if openmetrics not in ready:  # the first one who asks for it

@@ -119,7 +119,7 @@ class SidecarCollector(Collector):
 
     def _devices(self) -> Metric:
         metric = GaugeMetricFamily("xpu_collector_devices", "GPUs by how they are sampled.", labels=("state",))
-        known, alone = set(self._published.readings), set(self._published.left_alone)
+        known, alone = set(self._published.readings) - set(self._published.gone), set(self._published.left_alone)
         hanging = set(self._published.hanging) - alone
         metric.add_metric(("sampled",), len(known - hanging - alone))
         metric.add_metric(("hanging",), len(hanging))
@@ -134,7 +134,10 @@ class SidecarCollector(Collector):
         dropped = CounterMetricFamily(
             "xpu_collector_dropped_samples", "Values that cannot be, and counters that were reset.", labels=labels
         )
+        gone = set(self._published.gone)
         for (address, group), count in dict(self._published.counts).items():
+            if address in gone:
+                continue
             failed.add_metric((address, group), count.failed_calls)
             dropped.add_metric((address, group), count.dropped_samples)
         yield from (failed, dropped)

@@ -16,6 +16,7 @@ class Published:
     def __init__(self, version: str) -> None:
         self.hanging: frozenset[str] = frozenset()
         self.left_alone: frozenset[str] = frozenset()
+        self.gone: Collection[str] = ()  # devices of which nothing shall be said any more
         self.counts: Mapping[tuple[str, Group], Count] = {}
         self.readings: dict[str, DeviceReading] = {}
         self._taken: dict[str, float] = {}
@@ -47,7 +48,7 @@ class Published:
     @property
     def unread(self) -> frozenset[str]:
         """Devices that are there and have never been read."""
-        return (self._addresses or frozenset()) - self.readings.keys()
+        return (self._addresses or frozenset()) - self.readings.keys() - set(self.gone)
 
     @property
     def complete(self) -> bool:
@@ -59,14 +60,14 @@ class Published:
         """Devices that the library calls lost."""
         return frozenset(address for address, reading in self.readings.items() if reading.state.lost_rounds)
 
-    def snapshot(self, now: float, *, without: Collection[str] = ()) -> DeviceSnapshot:
-        """Everything that is known, each group with its age at `now`, `without` some devices."""
+    def snapshot(self, now: float) -> DeviceSnapshot:
+        """Everything that is known, each group with its age at `now`, without the devices that are gone."""
         return replace(
             self._frame,
             devices=tuple(
                 aged(self.readings[address], now - self._taken[address])
                 for address in sorted(self.readings)
-                if address not in without
+                if address not in self.gone
             ),
         )
 

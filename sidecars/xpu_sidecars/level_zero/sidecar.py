@@ -159,13 +159,14 @@ class Sidecar:
                     await self._changed.wait()
             self._changed.clear()
             self._departures.look(self._published.lost, supervisor.starts)
-            snapshot = self._published.snapshot(time.monotonic(), without=self._departures.gone)
+            self._published.gone = self._departures.gone
+            snapshot = self._published.snapshot(time.monotonic())
             self._sayer.say(snapshot)
             publisher.publish(snapshot)
             if page is not None:
                 page.take(snapshot)
             if labelling is not None and self._published.complete:
-                labelling.take(snapshot, self._published.unread - self._departures.gone)
+                labelling.take(snapshot, self._published.unread)
 
     async def _watch_gpus(self, supervisor: Supervisor) -> None:
         """Have devices enumerated again when GPUs come or go, and from time to time when one is out of reach."""

@@ -66,8 +66,8 @@ def test_a_compressed_page_is_the_newest_one_too() -> None:
             assert gzip.decompress(body) == pages.page(openmetrics=openmetrics, compressed=False)[2]
 
 
-def test_before_anything_is_rendered_the_page_says_so() -> None:
-    status, _, body = prepared()[0].page(openmetrics=False, compressed=True)
+def test_before_anything_is_measured_the_page_has_what_is_the_programs_own() -> None:
+    status, _, body = prepared()[0].page(openmetrics=False, compressed=False)
 
-    assert status == HTTPStatus.SERVICE_UNAVAILABLE
-    assert body == b"nothing has been measured yet\n"
+    assert status == HTTPStatus.OK
+    assert b"own 1.0\n" in body
