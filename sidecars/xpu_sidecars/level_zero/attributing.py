@@ -30,10 +30,13 @@ class Held:
 
 
 class Attributing:
-    def __init__(self, kubelet_dir: Path, *, on_change: Callable[[], None], period: float = PERIOD) -> None:
+    def __init__(
+        self, kubelet_dir: Path, *, on_change: Callable[[], None], period: float = PERIOD, silence: float = SILENCE
+    ) -> None:
         self._socket = kubelet_dir / "pod-resources/kubelet.sock"
         self._on_change = on_change
         self._period = period
+        self._silence = silence
         self._pod_resources: PodResources | None = None
 
     def held(self) -> Held:
@@ -42,7 +45,7 @@ class Attributing:
         if resources is None or not resources.last_success:
             return Held()
         age = asyncio.get_running_loop().time() - resources.last_success
-        if age > SILENCE:
+        if age > self._silence:
             return Held(known=time.time() - age)
         return Held(holders=resources.holders, claims=resources.claims, known=time.time() - age)
 
