@@ -1,12 +1,12 @@
 """Which GPUs the kernel's drivers have, to notice that the library has to be asked anew: it finds devices only once."""
 
 import os
-import re
 from collections.abc import Collection
 from pathlib import Path
 
+from xpu_shared.telemetry.decoding import PCI_ADDRESS
+
 DRIVERS = ("i915", "xe")
-PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 
 
 def driven_gpus(sysfs: Path) -> frozenset[str] | None:

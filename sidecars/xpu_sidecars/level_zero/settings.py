@@ -9,7 +9,7 @@ from xpu_shared.program.endpoints import LONGEST_PATH, Endpoints
 from xpu_shared.program.options import Address, Boolean, Choice, Duration, FilePath, Integer, ListenAddress, Text
 from xpu_shared.program.settings import OBSERVATION, PATHS, flag_name
 from xpu_shared.telemetry.settings import TELEMETRY, PublisherSettings
-from xpu_sidecars.level_zero.library import DEFAULT_LIBRARY
+from xpu_sidecars.level_zero.command import DEFAULT_LIBRARY
 
 MEASURING = "What is measured, and how"
 SOCKET_NAME = "level-zero.sock"

@@ -24,7 +24,7 @@ from xpu_sidecars.level_zero.supervisor import MOST_ABANDONED, Supervisor
 
 SHUTDOWN = 2.0  # seconds for everything to end; nothing is lost when it does not
 LOOK = 2.0  # seconds between looks at the kernel's GPUs
-SECOND_CHANCE = 600.0  # seconds until devices are enumerated again for the sake of one that is left alone
+SECOND_CHANCE = 300.0  # seconds until devices are enumerated again for the sake of one that is lost or left alone
 SOURCE = "level-zero"
 SHORTEST_VALIDITY = 1.0  # seconds: a busy machine may be late by that
 VALIDITY = 3.0  # intervals without a message after which the last one is stale
@@ -139,13 +139,13 @@ class Sidecar:
             publisher.publish(snapshot)
 
     async def _watch_gpus(self, supervisor: Supervisor) -> None:
-        """Have devices enumerated again when GPUs come or go, and from time to time when one is left alone."""
+        """Have devices enumerated again when GPUs come or go, and from time to time when one is out of reach."""
         changes = gpus.Changes(gpus.driven_gpus(self._settings.sysfs_root))
         enumerated = time.monotonic()
         while True:
             await asyncio.sleep(LOOK)
             second_chance = (
-                self._published.left_alone
+                (self._published.left_alone or self._published.lost)
                 and len(supervisor.abandoned) < MOST_ABANDONED
                 and time.monotonic() - enumerated >= SECOND_CHANCE
             )
