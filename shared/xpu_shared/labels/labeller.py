@@ -29,6 +29,11 @@ class Labeller:
         self._troubles = dict.fromkeys((sink.name for sink in sinks), "")
 
     @property
+    def sinks(self) -> list[str]:
+        """Their names."""
+        return [sink.name for sink in self._sinks]
+
+    @property
     def wanted(self) -> Mapping[str, str] | None:
         """None: not known yet."""
         return self._wanted

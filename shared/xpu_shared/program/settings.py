@@ -85,6 +85,13 @@ class PluginSettings:
         ListenAddress | None,
         Address(group=OBSERVATION, help="serve /metrics, /healthz and /readyz there, e.g. :9100; off by default"),
     ] = None
+    events: Annotated[
+        bool,
+        Boolean(
+            group=OBSERVATION,
+            help="write an Event on node $NODE_NAME when devices leave service or return; needs a service account",
+        ),
+    ] = False
     log_format: Annotated[str, Choice(group=OBSERVATION, values=("text", "json"), help="how log lines look")] = "text"
     v: Annotated[int, Integer(group=OBSERVATION, minimum=0, maximum=2**31 - 1, help="log verbosity, as klog's -v")] = 0
 
