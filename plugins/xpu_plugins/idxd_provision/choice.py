@@ -4,12 +4,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from xpu_plugins.idxd_provision.layout import Layout, json_layout, read_layout
-from xpu_shared.program.logs import Log
 from xpu_shared.provisioning.plan import LayoutError
 
 SUFFIXES = (".conf", ".yaml")
-
-log = Log("idxd")
 
 
 def layout(kind: str | None, node_name: str, conf_dir: Path, named: Path | None) -> Layout:
@@ -25,9 +22,7 @@ def layout(kind: str | None, node_name: str, conf_dir: Path, named: Path | None)
     names = [f"{kind}-{node_name}"] * bool(node_name) + [kind]
     for path in (conf_dir / f"{name}{suffix}" for name in names for suffix in SUFFIXES):
         if path.is_file():
-            log.info("uses a layout file", file=path)
             return _of_kind(read_layout(path), kind)
-    log.info("uses the built-in layout: there is none of its own", directory=conf_dir, type=kind)
     return built_in(kind)
 
 

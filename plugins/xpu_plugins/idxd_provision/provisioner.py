@@ -15,6 +15,7 @@ from xpu_plugins.idxd_provision.rules import Wish, wish
 from xpu_plugins.idxd_provision.settings import IdxdProvisioningSettings, Surroundings
 from xpu_shared.idxd.tree import BUS
 from xpu_shared.kernel.device_files import is_simulated
+from xpu_shared.program.logs import Log
 from xpu_shared.provisioning.engine import Clock
 from xpu_shared.provisioning.plan import DevicePlan, LayoutError, RefusedError, Result, Unit
 from xpu_shared.provisioning.sysfs import Sysfs, reason
@@ -22,6 +23,8 @@ from xpu_shared.provisioning.sysfs import Sysfs, reason
 SHOWN_AT_ONCE = 8  # differences of a device
 FILE_PATIENCE = 5.0  # seconds for the files of all queues together
 LOOK_AGAIN = 0.05
+
+log = Log("idxd")
 
 
 class IdxdProvisioner:
@@ -38,7 +41,7 @@ class IdxdProvisioner:
         driver, kind = self._surroundings.driver, self._surroundings.kind
         if driver == "vfio-pci":
             return self._functions(driver)
-        self._layout = layout(kind, self._surroundings.node_name, self._settings.conf_dir, self._settings.config)
+        self._read_layout()
         bound = self._functions(driver) if driver is not None and kind != "iaa" else []
         back = [plan for plan in bound if plan.result is not Result.UNCHANGED]
         names = [name for kind in sorted(self._layout.kinds) for name in device_names(self._sysfs, kind)]
@@ -74,6 +77,13 @@ class IdxdProvisioner:
         return texts[:SHOWN_AT_ONCE] + (
             [f"and {len(texts) - SHOWN_AT_ONCE} more"] if len(texts) > SHOWN_AT_ONCE else []
         )
+
+    def _read_layout(self) -> None:
+        node_name, settings = self._surroundings.node_name, self._settings
+        found = layout(self._surroundings.kind, node_name, settings.conf_dir, settings.config)
+        if found.file != self._layout.file:
+            log.info("uses a layout", file=found.file)
+        self._layout = found
 
     def _planned(self, device: Device) -> DevicePlan:
         entry = self._layout.entry(device.name)

@@ -111,15 +111,16 @@ class ProvisioningProgram(Generic[S]):
         return loaded
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Job:
-    """One run: what is wished, planned or applied, and told."""
+    """What is wished, planned or applied, and told; once, or again and again and then told when it is new."""
 
     settings: ProvisioningSettings
     provisioner: Provisioner
     engine: Engine
     lock: Path
     clock: Clock
+    _told: object = None  # by the last run
 
     def show(self, *, status: bool) -> int:
         """Print the plans; returns the exit code."""
@@ -127,9 +128,7 @@ class Job:
             outcomes = [foreseen(plan) for plan in self.provisioner.plans()]
         except (LayoutError, OSError) as error:
             return self._unusable(error)
-        for outcome in outcomes:
-            tell(outcome)
-        self._print(outcomes)
+        self._tell(outcomes, ())
         if status:
             return int(any(outcome.result is not Result.UNCHANGED for outcome in outcomes))
         return int(any(outcome.result is Result.REFUSED for outcome in outcomes))
@@ -140,32 +139,50 @@ class Job:
             with locked(self.lock, clock=self.clock):
                 outcomes = list(self._outcomes())
                 changed = [outcome.device for outcome in outcomes if outcome.result is Result.CHANGED]
-                for text in self.provisioner.settle(changed, self.clock):
-                    log.warning(text)
+                afterwards = self.provisioner.settle(changed, self.clock)
         except (LayoutError, LockError, OSError) as error:
             return self._unusable(error)
-        self._print(outcomes)
+        self._tell(outcomes, afterwards)
         return int(any(outcome.wrong for outcome in outcomes))
 
     def _outcomes(self) -> Iterator[Outcome]:
-        """Device by device; some appear only because of what is done to others."""
+        """Device by device; then those that have appeared because of what was done to others."""
         done: set[str] = set()
-        while plans := [plan for plan in self.provisioner.plans() if plan.device not in done]:
+        plans = self.provisioner.plans()
+        while plans:
             for plan in plans:
                 done.add(plan.device)
-                # Others were at work meanwhile, and somebody may have begun to use it.
-                now = self.provisioner.plan(plan.device) if plan.result is Result.CHANGE else plan
-                outcome = self.engine.apply(now, lambda device=plan.device: self.provisioner.plan(device))  # type: ignore[misc]
-                tell(outcome)
-                yield outcome
+                yield self._applied(plan)
             if all(plan.result is not Result.CHANGE for plan in plans):
                 return
+            later = self.provisioner.plans()
+            plans = [plan for plan in later if plan.device not in done and plan.result is not Result.UNCHANGED]
+
+    def _applied(self, plan: DevicePlan) -> Outcome:
+        if plan.result is not Result.CHANGE:
+            return foreseen(plan)
+        # Others were at work meanwhile, and somebody may have begun to use it.
+        return self.engine.apply(self.provisioner.plan(plan.device), lambda: self.provisioner.plan(plan.device))
 
     def _unusable(self, error: Exception) -> int:
         """Nothing was planned and nothing written."""
-        log.error(f"{error.filename or ''}: {reason(error)}" if isinstance(error, OSError) else str(error))
-        self._print([])
+        text = f"{error.filename or 'sysfs'}: {reason(error)}" if isinstance(error, OSError) else str(error)
+        if text != self._told:
+            self._told = text
+            log.error(text)
+            self._print([])
         return 1
+
+    def _tell(self, outcomes: Sequence[Outcome], afterwards: Sequence[str]) -> None:
+        summary = [(outcome.device, outcome.result, outcome.messages) for outcome in outcomes]
+        if (summary, afterwards) == self._told:
+            return
+        self._told = (summary, afterwards)
+        for outcome in outcomes:
+            tell(outcome)
+        for text in afterwards:
+            log.warning(text)
+        self._print(outcomes)
 
     def _print(self, outcomes: Sequence[Outcome]) -> None:
         show = as_json if self.settings.output == "json" else as_table

@@ -36,6 +36,10 @@ class IdxdDevice(IdxdDescription):
     )
 
     @property
+    def drivers(self) -> Sequence[str]:
+        return ("idxd", "vfio-pci")
+
+    @property
     def parts(self) -> Sequence[Self]:
         return (self,)
 
@@ -44,13 +48,13 @@ class IdxdDevice(IdxdDescription):
         yield Claim("pci_address", self.pci_address)
 
     def on_bus(self, *, cpus_per_numa_node: int) -> Iterator[Entry]:
-        yield from self._function.on_bus(cpus_per_numa_node=cpus_per_numa_node)
+        yield from self.function.on_bus(cpus_per_numa_node=cpus_per_numa_node)
         group = SYS / "kernel/iommu_groups" / str(self.iommu_group)
-        yield Link(group / "devices" / self.pci_address, self._function.path)
-        yield Link(self._function.path / "iommu_group", group)
+        yield Link(group / "devices" / self.pci_address, self.function.path)
+        yield Link(self.function.path / "iommu_group", group)
 
     def driven(self) -> Iterator[Entry]:
-        yield from self._function.bound()
+        yield from self.function.bound()
         if self.driver == "vfio-pci":
             yield from self._vfio.entries()
             yield self._vfio.file
@@ -63,17 +67,17 @@ class IdxdDevice(IdxdDescription):
 
     def own_uevents(self, action: str) -> list[Uevent]:
         if self.driver == "vfio-pci":
-            return self._function.uevents(action, driven=[self._vfio.added])
-        paths = [self._path, *(self._path / name for name, _ in self.idxd_state.directories())]
+            return self.function.uevents(action, driven=[self._vfio.added])
+        paths = [self.directory, *(self.directory / name for name, _ in self.idxd_state.directories())]
         added = [Uevent(action="add", devpath=devpath(path), subsystem="dsa") for path in paths]
         files = [self._layout.file(queue).added for queue in self._queues_with_files()]
-        return self._function.uevents(action, driven=[*added, *files])
+        return self.function.uevents(action, driven=[*added, *files])
 
     def rebound(self, driver: str) -> Self:
         return self.model_copy(update={"driver": driver})
 
     @property
-    def _function(self) -> PciFunction:
+    def function(self) -> PciFunction:
         return PciFunction(
             address=self.pci_address,
             device=self.pci_id,
@@ -83,8 +87,8 @@ class IdxdDevice(IdxdDescription):
         )
 
     @property
-    def _path(self) -> PurePosixPath:
-        return self._function.path / self.idxd_state.name
+    def directory(self) -> PurePosixPath:
+        return self.function.path / self.idxd_state.name
 
     @property
     def _vfio(self) -> KernelDevice:
@@ -98,7 +102,7 @@ class IdxdDevice(IdxdDescription):
 
     @property
     def _layout(self) -> IdxdLayout:
-        return IdxdLayout(self.idxd_state, self._path)
+        return IdxdLayout(self.idxd_state, self.directory)
 
     def _queues_with_files(self) -> Sequence[WorkQueue]:
         return self._layout.queues_with_files if self.driver == "idxd" else ()
@@ -116,10 +120,6 @@ class Dsa(IdxdDevice):
     pci_address: PciAddress = Field(default_factory=lambda data: pci_address(data["number"], 1))
     driver: Literal["idxd", "vfio-pci"] = "idxd"
 
-    @property
-    def drivers(self) -> Sequence[str]:
-        return ("idxd", "vfio-pci")
-
 
 class Iaa(IdxdDevice):
     """One IAA device. `Iaa(number=1)` is iax1 of a Sapphire Rapids Xeon."""
@@ -132,10 +132,6 @@ class Iaa(IdxdDevice):
     pci_id: PciId = 0x0CFE
     pci_address: PciAddress = Field(default_factory=lambda data: pci_address(data["number"], 2))
     driver: Literal["idxd", "vfio-pci"] = "idxd"
-
-    @property
-    def drivers(self) -> Sequence[str]:
-        return ("idxd", "vfio-pci")
 
 
 DsaDevices = Annotated[list[Dsa], every_second(0)]
