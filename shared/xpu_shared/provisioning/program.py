@@ -135,13 +135,14 @@ class Job:
 
     def apply(self) -> int:
         """Make the writes; returns the exit code."""
+        outcomes: list[Outcome] = []
         try:
             with locked(self.lock, clock=self.clock):
-                outcomes = list(self._outcomes())
+                outcomes.extend(self._outcomes())
                 changed = [outcome.device for outcome in outcomes if outcome.result is Result.CHANGED]
                 afterwards = self.provisioner.settle(changed, self.clock)
         except (LayoutError, LockError, OSError) as error:
-            return self._unusable(error)
+            return self._unusable(error, outcomes)
         self._tell(outcomes, afterwards)
         return int(any(outcome.wrong for outcome in outcomes))
 
@@ -164,13 +165,13 @@ class Job:
         # Others were at work meanwhile, and somebody may have begun to use it.
         return self.engine.apply(self.provisioner.plan(plan.device), lambda: self.provisioner.plan(plan.device))
 
-    def _unusable(self, error: Exception) -> int:
-        """Nothing was planned and nothing written."""
+    def _unusable(self, error: Exception, outcomes: Sequence[Outcome] = ()) -> int:
+        """No more can be planned; `outcomes` are of what was done before."""
         text = f"{error.filename or 'sysfs'}: {reason(error)}" if isinstance(error, OSError) else str(error)
         if text != self._told:
             self._told = text
             log.error(text)
-            self._print([])
+            self._print(outcomes)
         return 1
 
     def _tell(self, outcomes: Sequence[Outcome], afterwards: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 import errno
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -30,7 +30,6 @@ class _Function:
     driver: str = ""  # empty: none
     override: str = ""
     state: IdxdState | None = None  # while idxd has it
-    entries: Sequence[Entry] = ()  # that show the state
 
 
 class IdxdKernel:
@@ -113,20 +112,47 @@ class IdxdKernel:
 
     def _unbind(self, function: _Function) -> None:
         if function.driver == "idxd":
-            change(self._tree, function.entries, ())
+            self._tree.erase(self._entries(function, function.state))
             self._tree.erase(function.device.function.bound())
-            function.state, function.entries = None, ()
+            function.state = None
         else:
             self._tree.unbind(function.device)
         function.driver = ""
 
     def _show(self, function: _Function, state: IdxdState) -> None:
+        before = function.state
+        if before is not None and _bindings(before) == _bindings(state):
+            for path, text in _texts(before, state, function.device.directory):
+                (self._tree.root / path).write_text(f"{text}\n", encoding="utf-8")
+        else:
+            change(self._tree, self._entries(function, before), self._entries(function, state))
+        function.state = state
+
+    def _entries(self, function: _Function, state: IdxdState | None) -> list[Entry]:
+        if state is None:
+            return []
         layout = IdxdLayout(state, function.device.directory)
-        entries = [*layout.entries(), *layout.udev_links()]
-        change(self._tree, function.entries, entries)
-        function.state, function.entries = state, entries
+        return [*layout.entries(), *layout.udev_links()]
 
     def _override(self, function: _Function, driver: str) -> None:
         function.override = driver
         file = self._tree.root / function.device.function.path / "driver_override"
         file.write_text(f"{driver or NO_OVERRIDE}\n")
+
+
+def _bindings(state: IdxdState) -> object:
+    """What decides which files and links there are."""
+    return state.state == "disabled", [(queue.number, queue.driver) for queue in state.queues if queue.enabled]
+
+
+def _texts(before: IdxdState, after: IdxdState, device: PurePosixPath) -> Iterator[tuple[PurePosixPath, str]]:
+    """The attributes that read differently; all of them are in both."""
+    directories = zip(
+        ((before.name, before.device()), *before.directories()),
+        ((after.name, after.device()), *after.directories()),
+        strict=True,
+    )
+    for (name, old), (_, new) in directories:
+        for attribute, text in new.items():
+            if old[attribute] != text:
+                yield (device if name == after.name else device / name) / attribute, text
