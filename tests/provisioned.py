@@ -1,25 +1,32 @@
 """Provisioners on a simulated kernel, in this process; and kernels that die, refuse or count writes."""
 
-import errno
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from xpu_plugins.dlb.provision.provisioner import DlbProvisioner
+from xpu_plugins.dlb.provision.settings import DlbProvisioningSettings
 from xpu_plugins.idxd_provision.provisioner import IdxdProvisioner
 from xpu_plugins.idxd_provision.settings import IdxdProvisioningSettings
 from xpu_shared.provisioning.engine import Engine, Outcome
 from xpu_shared.provisioning.program import Job, Provisioner
 from xpu_shared.provisioning.sysfs import Sysfs
+from xpu_simulator.families.dlb.device import Dlb
+from xpu_simulator.families.dlb.kernel import DlbKernel, PhysicalState
 from xpu_simulator.families.idxd.device import Dsa, IdxdDevice
 from xpu_simulator.families.idxd.kernel import IdxdKernel
 from xpu_simulator.families.idxd.state import IdxdState
 from xpu_simulator.kernel.sysfs import SimulatedSysfs
 from xpu_simulator.tree import SimulatedTree
+
+
+PF = "0000:7e:00.0"
 
 
 @dataclass
@@ -120,6 +127,29 @@ class IdxdNode:
         return applied(self.provisioner(layout, sysfs=sysfs, **choices), sysfs or self.sysfs, self.lock)
 
 
+class DlbNode:
+    """A node with load balancers that have no virtual functions."""
+
+    def __init__(self, root: Path, *devices: Dlb) -> None:
+        self.root = root
+        self.tree = SimulatedTree(root / "node", device_nodes=False)
+        self.kernel = DlbKernel(self.tree, devices or [Dlb(pci_address=PF)])
+        self.sysfs = SimulatedSysfs(self.tree, self.kernel)
+        self.lock = root / "lock"
+
+    def state(self, address: str = PF) -> PhysicalState:
+        return self.kernel.states[address]
+
+    def provisioner(
+        self, *, sysfs: Sysfs | None = None, environment: Mapping[str, str] | None = None, **choices: Any
+    ) -> DlbProvisioner:
+        roots = {"sysfs_root": self.tree.sysfs, "dev_root": self.tree.dev, "kubelet_dir": self.root / "kubelet"}
+        return DlbProvisioner(DlbProvisioningSettings(**{**roots, **choices}), sysfs or self.sysfs, environment or {})
+
+    def apply(self, *, sysfs: Sysfs | None = None, **choices: Any) -> list[Outcome]:
+        return applied(self.provisioner(sysfs=sysfs, **choices), sysfs or self.sysfs, self.lock)
+
+
 def applied(provisioner: Provisioner, sysfs: Sysfs, lock: Path) -> list[Outcome]:
     """What a run would tell; time does not pass by itself."""
     clock = HandClock()
@@ -134,7 +164,7 @@ def results(outcomes: Sequence[Outcome]) -> dict[str, str]:
 
 def short(outcome: Outcome) -> list[tuple[str, str]]:
     """Its writes, without what all paths begin with."""
-    return [(write.path.removeprefix("bus/dsa/").removeprefix("devices/"), write.value) for write in outcome.writes]
+    return [(re.sub("^bus/(dsa|pci)/(devices/)?", "", write.path), write.value) for write in outcome.writes]
 
 
 def text_of(outcomes: Sequence[Outcome]) -> str:
@@ -148,6 +178,3 @@ def logging_as_it_was() -> Iterator[None]:
     before = (logger.handlers[:], logger.level, logger.propagate)
     yield
     logger.handlers[:], logger.level, logger.propagate = before
-
-
-REFUSALS = (errno.EPERM, errno.EINVAL, errno.EBUSY, errno.ENXIO, errno.EOPNOTSUPP)

@@ -39,6 +39,10 @@ class WriteFailedError(Exception):
         self.cause = cause
 
 
+class BusyError(Exception):
+    """The kernel refuses a write because somebody uses the device."""
+
+
 def foreseen(plan: DevicePlan) -> Outcome:
     """A plan as it is shown, without performing it."""
     return Outcome(
@@ -65,12 +69,24 @@ class Engine:
             return foreseen(plan)
         performed: list[Write] = []
         troubles: list[str] = []
-        pending, looked_again = list(plan.units), False
+        pending, looked_again, failed = list(plan.units), False, set[str]()
         while pending:
             unit = pending.pop(0)
-            failure = self._unit(unit, performed)
+            if unit.name in failed:
+                continue
+            try:
+                failure = self._unit(unit, performed)
+            except BusyError as error:
+                return Outcome(
+                    device=plan.device,
+                    result=Result.BUSY,
+                    writes=tuple(performed),
+                    messages=(f"{plan.device}: {error}",),
+                    wrong=plan.busy_is_wrong,
+                )
             if failure:
                 troubles += failure
+                failed.add(unit.name)
                 if unit.needed:
                     break
             elif unit.look_again and not looked_again:
@@ -94,6 +110,9 @@ class Engine:
             try:
                 self._perform(write)
             except WriteFailedError as error:
+                if error.cause is not None and error.cause.errno == write.busy_errno:
+                    performed.pop()
+                    raise BusyError(f"somebody uses it, says the kernel: {error}") from None
                 known = unit.explain(self._sysfs, write, error.cause)
                 text = ": ".join(filter(None, (unit.name, str(error), known)))
                 return [text, *self._put_back(unit, performed)]

@@ -39,6 +39,7 @@ class Write:
     value: str
     before: str  # what was read there, or of the state that it changes
     checks: tuple[Check, ...]
+    busy_errno: int = 0  # the errno by which the kernel says that somebody uses the device; 0: there is none
 
 
 def attribute(path: str, value: str, before: str) -> Write:
@@ -59,6 +60,7 @@ class Unit:
     """Writes that succeed or are taken back together.
 
     Attributes:
+        name: what it is about; after a failure the device's other units of that name are left out.
         undo: the writes that put back what was read before. It is read as it goes on, because what is there then
             depends on how far the writes came.
         explain: what is known of a failure besides its number; the error is None when a check failed.
