@@ -25,7 +25,6 @@ from xpu_simulator.families.idxd.state import IdxdState
 from xpu_simulator.kernel.sysfs import SimulatedSysfs
 from xpu_simulator.tree import SimulatedTree
 
-
 PF = "0000:7e:00.0"
 
 

@@ -17,7 +17,7 @@ TOKEN = "secret-token"
 
 
 class MiniatureApi:
-    """Serves GET and merge PATCH of nodes. `answers` are given first, one a request: (status, body)."""
+    """Serves GET, merge PATCH and JSON PATCH of nodes. `answers` are given first, one a request: (status, body)."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, dict[str, Any]] = {}
@@ -28,10 +28,20 @@ class MiniatureApi:
     def answer(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
         if self.answers:
             return self.answers.pop(0)
-        node = self.nodes.get(path.removeprefix("/api/v1/nodes/"))
+        node = self.nodes.get(path.removeprefix("/api/v1/nodes/").removesuffix("/status"))
         if node is None:
             return 404, json.dumps({"kind": "Status", "message": f"{path} not found"}).encode()
-        if method == "PATCH":
+        if method == "PATCH" and isinstance(body, list):
+            for operation in body:
+                *parents, key = (part.replace("~1", "/") for part in operation["path"].split("/")[1:])
+                place = node
+                for parent in parents:
+                    place = place[parent]
+                if operation["op"] == "add":
+                    place[key] = operation["value"]
+                else:
+                    del place[key]
+        elif method == "PATCH":
             labels = node["metadata"].setdefault("labels", {})
             for key, value in body["metadata"]["labels"].items():
                 labels.pop(key, None)
