@@ -74,5 +74,6 @@ class NodeSysfs:
 
 def reason(error: OSError) -> str:
     """An error in words, with the kernel's name for it."""
-    name = errno.errorcode.get(error.errno or 0, "")
+    number = error.errno or 0
+    name = "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, "")  # ENOTSUP is the same number
     return " ".join(filter(None, (name, f"({error.strerror})" if error.strerror else str(error))))
