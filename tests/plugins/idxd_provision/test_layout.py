@@ -65,14 +65,12 @@ def test_everything_else_that_is_malformed_is_refused(text: str, said: str) -> N
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+        st.none() | st.booleans() | st.integers(-(2**64), 2**64) | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
     )
 )
 def test_whatever_json_is_reads_as_it_is(value: Any) -> None:
-    try:
-        assert parse(json.dumps(value)) == value
-    except MalformedJsonError as error:
-        assert "deeper" in str(error) or "digits" in str(error)  # noqa: PT017
+    assert parse(json.dumps(value)) == value
 
 
 @given(st.text(alphabet='[]{}",:/*\\\n 1a', max_size=40))
@@ -80,7 +78,10 @@ def test_whatever_is_no_json_is_an_error_and_nothing_else(text: str) -> None:
     try:
         parse(text)
     except MalformedJsonError as error:
-        assert "\n" not in str(error)
+        said = str(error)
+    else:
+        said = ""
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_a_file_that_cannot_be_used_is_named_and_nothing_is_written(node: IdxdNo
 
 
 def test_a_file_that_is_missing_is_named(node: IdxdNode) -> None:
-    with pytest.raises(LayoutError, match="none.conf: No such file"):
+    with pytest.raises(LayoutError, match=r"none\.conf: No such file"):
         node.apply(node.root / "none.conf")
 
 
