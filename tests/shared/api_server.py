@@ -18,7 +18,7 @@ EVENTS = "/api/v1/namespaces/default/events"
 
 
 class MiniatureApi:
-    """Serves GET and merge PATCH of nodes, POST and PATCH of Events. `answers` come first, one a request."""
+    """Serves GET, merge PATCH and JSON PATCH of nodes, POST and PATCH of Events. `answers` come first, one a request."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, dict[str, Any]] = {}
@@ -32,10 +32,20 @@ class MiniatureApi:
             return self.answers.pop(0)
         if path.startswith(EVENTS):
             return self._event(method, path.removeprefix(EVENTS).removeprefix("/"), body)
-        node = self.nodes.get(path.removeprefix("/api/v1/nodes/"))
+        node = self.nodes.get(path.removeprefix("/api/v1/nodes/").removesuffix("/status"))
         if node is None:
             return 404, json.dumps({"kind": "Status", "message": f"{path} not found"}).encode()
-        if method == "PATCH":
+        if method == "PATCH" and isinstance(body, list):
+            for operation in body:
+                *parents, key = (part.replace("~1", "/") for part in operation["path"].split("/")[1:])
+                place = node
+                for parent in parents:
+                    place = place[parent]
+                if operation["op"] == "add":
+                    place[key] = operation["value"]
+                else:
+                    del place[key]
+        elif method == "PATCH":
             labels = node["metadata"].setdefault("labels", {})
             for key, value in body["metadata"]["labels"].items():
                 labels.pop(key, None)
