@@ -25,10 +25,13 @@ HOST_PATHS = {
     "/var/run/cdi": HostPath("CDI files for the container runtime", writable=True),
     "/run/xpu": HostPath("sockets of sidecars, for plugins of other pods", writable=True),
     "/run/xpumd": HostPath("the socket of XPU Manager's daemon"),
+    "/etc/kubernetes/node-feature-discovery/features.d": HostPath("a feature file for NFD", writable=True),
     "/usr/lib/wsl": HostPath("the GPU libraries of the Windows Subsystem for Linux"),
 }
-WITHOUT_TOKEN = "automountServiceAccountToken"
-USERS_OF_THE_API: dict[str, str] = {}  # owners of pods that have a token, and why
+TOKENS = {  # containers that have a service account token, which is in a volume of their own
+    ("intel-gpu-plugin", "intel-gpu-levelzero"): "to label its node through the API server, where that is chosen",
+    ("xpu-level-zero-sidecar", "intel-gpu-levelzero"): "the same",
+}
 
 # What a container needs at least, in MiB: twice what its program has resident when it serves, as the pages measured it.
 MEMORY = {

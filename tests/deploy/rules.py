@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from deploy.allowed import CAPABILITIES, HOST_PATHS, MEMORY, PRIVILEGED, USERS_OF_THE_API
+from deploy.allowed import CAPABILITIES, HOST_PATHS, MEMORY, PRIVILEGED, TOKENS
 from deploy.pods import Container, Pod, pods
 from deploy.rendering import Object
 
@@ -25,8 +25,14 @@ def _of_pod(pod: Pod) -> Iterator[str]:
     for key in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.spec.get(key):
             yield f"{key} is on"
-    if pod.spec.get("automountServiceAccountToken") is not (name in USERS_OF_THE_API):
-        yield "its automountServiceAccountToken must be false, and true for those that use the API"
+    if pod.spec.get("automountServiceAccountToken") is not False:
+        yield "all its containers have a token: its automountServiceAccountToken is not false"
+    tokens = {volume for volume, fields in pod.volumes.items() if "serviceAccountToken" in str(fields.get("projected"))}
+    if bool(tokens) != ("serviceAccountName" in pod.spec):
+        yield "a service account and a volume with its token are not there together"
+    for container in pod.containers:
+        if tokens & container.mounts.keys() and (name, container.name) not in TOKENS:
+            yield f"{container.name} has a token without a reason"
     used = {mount for container in pod.containers for mount in container.mounts}
     if used != set(pod.volumes):
         yield f"volumes and mounts differ: {sorted(used ^ set(pod.volumes))}"
@@ -62,9 +68,9 @@ def _of_container(pod: Pod, container: Container) -> Iterator[str]:
             port = container.fields.get(probe, {}).get("httpGet", {}).get("port")
             if port not in ports:
                 yield f"it serves {', '.join(sorted(ports))}, and its {probe} asks {port}"
-    if any(mount["mountPath"] == "/dev" for mount in container.mounts.values()):
-        if container.fields.get("terminationMessagePath", "/dev/termination-log").startswith("/dev/"):
-            yield "its terminationMessagePath is in the host's /dev"
+    last_words = container.fields.get("terminationMessagePath", "/dev/termination-log")
+    if last_words.startswith("/dev/") and any(mount["mountPath"] == "/dev" for mount in container.mounts.values()):
+        yield "its terminationMessagePath is in the host's /dev"
 
 
 def _of_resources(container: Container) -> Iterator[str]:

@@ -43,6 +43,9 @@ MATRIX: dict[str, Values] = {
     "sidecar without health": SIDECAR,
     "health in one pod": HEALTH,
     "health by a daemonset": {**DAEMONSET, "gpu.health.enabled": True},
+    "labels by NFD": {**HEALTH, "levelZeroSidecar.labels": "nfd"},
+    "labels in one pod": {**HEALTH, **WATCHED, "levelZeroSidecar.labels": "node"},
+    "labels by a daemonset": {**DAEMONSET, **WATCHED, "levelZeroSidecar.labels": "node"},
     "health by xpumd": {"gpu.health.xpumdSocket": "/run/xpumd/intelxpuinfo.sock"},
     "wsl": {**SIDECAR, "gpu.wsl": True},
     "shared and chosen": {
@@ -126,7 +129,7 @@ def test_surge_is_refused_for_kubelets_that_keep_one_connection() -> None:
 
 
 def pod_specs(objects: tuple[Object, ...]) -> dict[str, Object]:
-    """DaemonSets as they run, by name: lists whose order has no meaning sorted, and without names of ConfigMaps, which differ."""
+    """DaemonSets by name. Lists without a meaningful order are sorted; names of ConfigMaps, which differ, are one."""
     specs = {}
     for one in objects:
         if one["kind"] == "DaemonSet":
@@ -144,7 +147,8 @@ def pod_specs(objects: tuple[Object, ...]) -> dict[str, Object]:
     return specs
 
 
-NFD = {"gpu.nodeSelector": {"intel.feature.node.kubernetes.io/gpu": "true"}}
+NFD: Values = {"gpu.nodeSelector": {"intel.feature.node.kubernetes.io/gpu": "true"}}
+PAIR: Values = {**NFD, **DAEMONSET, "gpu.health.enabled": True, "gpu.logLevel": 2}
 SAME: list[tuple[str, Values]] = [
     *((f"{family}_plugin", values) for family, values in ONLY.items()),
     ("node_agent", AGENT),
@@ -162,7 +166,9 @@ SAME: list[tuple[str, Values]] = [
         "gpu_plugin/overlays/xpumd",
         {"gpu.health.xpumdSocket": "/run/xpumd/intelxpuinfo.sock", "gpu.monitoring": True},
     ),
-    ("level_zero_sidecar/overlays/gpu_plugin", {**NFD, **DAEMONSET, "gpu.health.enabled": True, "gpu.logLevel": 2}),
+    ("level_zero_sidecar/overlays/gpu_plugin", PAIR),
+    ("level_zero_sidecar/overlays/labels-nfd", {**PAIR, "levelZeroSidecar.labels": "nfd"}),
+    ("level_zero_sidecar/overlays/labels-node", {**PAIR, "levelZeroSidecar.labels": "node"}),
 ]
 
 
@@ -216,6 +222,30 @@ def test_monitors_and_policies_reach_every_metrics_port_and_no_other(case: str) 
 def test_labels_of_what_holds_a_device_are_kept_when_prometheus_reads_them() -> None:
     monitors = [one for one in templated(EVERYTHING) if one["kind"] == "PodMonitor"]
     assert all(endpoint["honorLabels"] for one in monitors for endpoint in one["spec"]["podMetricsEndpoints"])
+
+
+@pytest.mark.parametrize("form", ["pod", "daemonset"])
+def test_only_the_sidecar_that_labels_its_node_reaches_the_api_server(form: str) -> None:
+    objects = templated({**ALL, **WATCHED, **SIDECAR, "levelZeroSidecar.form": form, "levelZeroSidecar.labels": "node"})
+    allowed = [one["metadata"]["name"] for one in objects if one["kind"] == "NetworkPolicy" and "egress" in one["spec"]]
+    (pod,) = (pod for pod in pods(objects) if "serviceAccountName" in pod.spec)
+    holders = [container.name for container in pod.containers if "api-token" in container.mounts]
+
+    assert allowed == [pod.owner.removeprefix("DaemonSet ")]
+    assert holders == ["intel-gpu-levelzero"]
+
+
+def test_the_policy_on_labels_speaks_of_the_releases_service_account() -> None:
+    objects = templated({**HEALTH, "levelZeroSidecar.labels": "node"})
+    (policy,) = (one for one in objects if one["kind"] == "ValidatingAdmissionPolicy")
+    (account,) = (one for one in objects if one["kind"] == "ServiceAccount")
+    (shipped,) = (
+        one for one in built("level_zero_sidecar/overlays/labels-node") if one["kind"] == "ValidatingAdmissionPolicy"
+    )
+
+    name = f"system:serviceaccount:{NAMESPACE}:{account['metadata']['name']}"
+    assert name in policy["spec"]["matchConditions"][0]["expression"]
+    assert policy["spec"] == shipped["spec"]
 
 
 def test_without_peers_a_policy_lets_nothing_in_and_never_anything_out() -> None:

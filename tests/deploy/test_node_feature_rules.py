@@ -46,7 +46,8 @@ def loaded(*modules: str) -> dict[str, frozenset[str]]:
 def test_a_node_with_several_kinds_gets_a_label_for_each(tmp_path: Path) -> None:
     facts = NodeFacts(
         pci=pci(
-            "8086:4944 class 0b40, 8086:0b25 class 0880 x3, 8086:56a5 class 0300, 8086:56c0 class 0380 x2, 10de:2330 class 0302"
+            "8086:4944 class 0b40, 8086:0b25 class 0880 x3, 8086:56a5 class 0300, 8086:56c0 class 0380 x2, "
+            "10de:2330 class 0302"
         ),
         flags={
             "kernel.loadedmodule": frozenset({"intel_qat", "idxd", "xe"}),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.allowed import CAPABILITIES, HOST_PATHS, PRIVILEGED
+from deploy.allowed import CAPABILITIES, HOST_PATHS, PRIVILEGED, TOKENS
 from deploy.arguments import refusals
 from deploy.rendering import KUSTOMIZE, Object
 from deploy.rules import violations
@@ -28,6 +28,12 @@ def changed(change: Change) -> list[Object]:
     spec = manifest["spec"]["template"]["spec"]
     change(spec, spec["containers"][0])
     return [manifest]
+
+
+def with_token(spec: Object, container: Object) -> None:
+    spec["serviceAccountName"] = "any"
+    spec["volumes"].append({"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}})
+    container["volumeMounts"].append({"name": "token", "mountPath": "/token"})
 
 
 def test_the_manifest_that_is_changed_below_is_sound(tmp_path: Path) -> None:
@@ -60,7 +66,9 @@ def test_the_manifest_that_is_changed_below_is_sound(tmp_path: Path) -> None:
         (lambda s, _: s["volumes"][0]["hostPath"].pop("type"), "hostPath /dev has no type"),
         (lambda s, _: s.update(hostNetwork=True), "hostNetwork is on"),
         (lambda s, _: s.update(hostPID=True), "hostPID is on"),
-        (lambda s, _: s.pop("automountServiceAccountToken"), "automountServiceAccountToken must be false"),
+        (lambda s, _: s.pop("automountServiceAccountToken"), "all its containers have a token"),
+        (lambda s, _: s.update(serviceAccountName="any"), "not there together"),
+        (with_token, "intel-gpu-plugin has a token without a reason"),
     ],
 )
 def test_a_pod_that_has_more_than_it_needs_or_less_than_it_should_is_named(change: Change, text: str) -> None:
@@ -102,10 +110,8 @@ def test_every_exception_is_explained_on_the_security_page() -> None:
 
     for path in HOST_PATHS:
         assert any(f"`{path}`" in row for row in rows), path
-    for (owner, container), capabilities in {**dict.fromkeys(PRIVILEGED, {"privileged": ""}), **CAPABILITIES}.items():
-        for capability in capabilities:
-            assert any(f"`{owner}`" in row and f"`{container}`" in row and capability in row for row in rows), (
-                owner,
-                container,
-                capability,
-            )
+    exceptions = [(*place, "privileged") for place in PRIVILEGED]
+    exceptions += [(*place, "token") for place in TOKENS]
+    exceptions += [(*place, capability) for place, found in CAPABILITIES.items() for capability in found]
+    for exception in exceptions:
+        assert any(all(word in row for word in exception) for row in rows), exception

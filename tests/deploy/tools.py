@@ -33,5 +33,5 @@ def helm() -> str:
 
 def run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
     """Offline: a command that wants the network fails."""
-    nowhere = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | nowhere)

@@ -11,6 +11,7 @@ The container of the Level-Zero sidecar.
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
   args:
     - --publish={{ .endpoint }}
+    - --label-sink={{ $values.labels }}
     {{- if ne $values.samplingInterval "1s" }}
     - --sampling-interval={{ $values.samplingInterval }}
     {{- end }}
@@ -51,10 +52,32 @@ The container of the Level-Zero sidecar.
     {{- end }}
   volumeMounts:
     - {name: {{ .volume }}, mountPath: {{ .directory }}}
+    - {name: podresources, mountPath: /var/lib/kubelet/pod-resources, readOnly: true}
+    {{- if eq $values.labels "nfd" }}
+    - {name: features-d, mountPath: /etc/kubernetes/node-feature-discovery/features.d}
+    {{- else if eq $values.labels "node" }}
+    - {name: api-token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
+    {{- end }}
     {{- if .wsl }}
     - {name: wsllib, mountPath: /usr/lib/wsl, readOnly: true}
     {{- end }}
     {{- with $values.volumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+{{- end }}
+
+{{/* The volumes that its labels need, as a YAML list. */}}
+{{- define "xpu.labelVolumes" -}}
+{{- $labels := .Values.levelZeroSidecar.labels -}}
+{{- if eq $labels "nfd" -}}
+- {name: features-d, hostPath: {path: /etc/kubernetes/node-feature-discovery/features.d, type: DirectoryOrCreate}}
+{{- else if eq $labels "node" -}}
+- name: api-token
+  projected:
+    sources:
+      - serviceAccountToken: {path: token, expirationSeconds: 3607}
+      - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+{{- else -}}
+[]
+{{- end -}}
 {{- end }}

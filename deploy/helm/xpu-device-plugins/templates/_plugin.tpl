@@ -4,6 +4,7 @@ The DaemonSet of a plugin.
   args                 flags of this family
   mounts, volumes      of this family, as lists
   containers           further containers, as text
+  serviceAccount       of the pod; which container has its token is up to its mounts
   initContainers       as text
 */}}
 {{- define "xpu.plugin" -}}
@@ -33,6 +34,9 @@ spec:
       {{- end }}
     spec:
       automountServiceAccountToken: false
+      {{- with .serviceAccount }}
+      serviceAccountName: {{ . }}
+      {{- end }}
       {{- include "xpu.placement" . | trim | nindent 6 }}
       {{- with .initContainers }}
       initContainers:
