@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test test-cluster install check bench fuzz wire lock clean
+.PHONY: help demo test test-cluster install check bench tools fuzz images wire lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -25,7 +25,7 @@ install: $(INSTALLED)  ## Create or update .venv: all programs, all extras, the 
 check: $(INSTALLED)  ## Check format, lint, types, import layers, and that shared/xpu_wire is what proto/ generates.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy plugins/xpu_plugins shared/xpu_shared shared/xpu_simulator sidecars/xpu_sidecars tests
+	$(BIN)/mypy plugins/xpu_plugins shared/xpu_shared shared/xpu_simulator sidecars/xpu_sidecars deploy/images tests
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory wire WIRE=build/wire && diff -r --exclude=__pycache__ --exclude=__init__.py build/wire/xpu_wire shared/xpu_wire
 	@echo "shared/xpu_wire is what proto/ generates"
@@ -33,9 +33,22 @@ check: $(INSTALLED)  ## Check format, lint, types, import layers, and that share
 bench: $(INSTALLED)  ## Measure speed and memory; prints a table.
 	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH)
 
+# The tests of manifests and chart are left out where these, or others on PATH, are not there.
+TOOLS := build/tools
+tools: $(TOOLS)/helm $(TOOLS)/kustomize  ## Build Helm and kustomize, for the tests of manifests; needs Go.
+
+$(TOOLS)/helm:
+	GOBIN=$(CURDIR)/$(TOOLS) go install helm.sh/helm/v3/cmd/helm@v3.22.0
+
+$(TOOLS)/kustomize:
+	GOBIN=$(CURDIR)/$(TOOLS) go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
+
 FUZZ ?= 1000000
 fuzz: $(INSTALLED)  ## Fuzz what a telemetry subscriber reads: FUZZ=COUNT frames, a million by default.
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ)
+
+images: $(INSTALLED)  ## Build container images with buildah into build/images; IMAGES="NAME …" for some; docs/images.md.
+	@PYTHONPATH=deploy $(BIN)/python -m images $(IMAGES)
 
 WIRE ?= shared
 SERVICES = $(shell grep -l '^service ' proto/xpu_wire/*.proto)

@@ -34,6 +34,7 @@ from xpu_shared.program.logs import Change, Changes, Log
 from xpu_shared.program.settings import PluginSettings
 from xpu_shared.scanning import Scanner
 from xpu_shared.threads import in_daemon_thread
+from xpu_shared.turns import Turn
 
 RESTART_DELAY = 1.0  # seconds before a task that failed unexpectedly is started again
 
@@ -69,7 +70,9 @@ class Family:
         *,
         pod_resources: PodResources,
         timings: Timings,
+        on_turns: Callable[[Sequence[Turn]], None] = lambda _: None,
     ) -> None:
+        """`on_turns` is told of devices that left service or returned; it returns at once."""
         self.plugin = plugin
         # Asked for once: what a plugin says of itself later must not trouble others.
         self.subsystems = frozenset(plugin.subsystems)
@@ -84,6 +87,7 @@ class Family:
         self._places = places
         self._pod_resources = pod_resources
         self._timings = timings
+        self._on_turns = on_turns
         self._cdi = CdiDirectory(settings.cdi_dir, plugin.cdi_kinds if isinstance(plugin, OwnsCdiKinds) else ())
         self._scanner = Scanner(plugin.namespace, self._scan, interval=settings.rescan_interval, counters=self.scans)
         self._problems = Changes()
@@ -206,6 +210,7 @@ class Family:
             self.inventory.publish(device_type, listed.snapshot)
             self._counters(device_type).lists_refused += listed.refused
             self._log_changes(device_type, listed)
+            self._on_turns(listed.turned)
             if device_type not in self.servers and listed.snapshot.devices:
                 self._serve(device_type)
 
@@ -236,6 +241,7 @@ class Family:
                 cdi=self._cdi,
                 counters=counters,
                 streams=streams,
+                device_list=self._settings.device_list,
             )
 
         self.servers[device_type] = [

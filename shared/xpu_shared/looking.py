@@ -7,7 +7,7 @@ import os
 from xpu_shared.device import ScanResult
 from xpu_shared.health import UNKNOWN
 from xpu_shared.judging import judged
-from xpu_shared.plugin import Causes, Plugin, RunsBesideScans
+from xpu_shared.plugin import Causes, Plugin, RunsBesideScans, TellsDetails
 from xpu_shared.threads import in_daemon_thread
 
 
@@ -33,7 +33,7 @@ async def _listen_and_scan(plugin: Plugin, patience: float) -> ScanResult:
                 changed.clear()
                 with contextlib.suppress(OSError):  # the source may have to speak first
                     result = judged(plugin, await in_daemon_thread(plugin.scan, name="scan"))
-                    if _known(result):
+                    if _known(result) and (not isinstance(plugin, TellsDetails) or plugin.details_complete):
                         return result
                 await changed.wait()
     except TimeoutError:

@@ -4,7 +4,7 @@ A plugin is an object with a namespace, the uevent subsystems it cares about and
 optional: a plugin that has the method has the feature, and the kubelet is told so.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -118,6 +118,18 @@ class OnlyCounts(Protocol):
     @property
     def ids_only_count(self) -> bool:
         """Then an allocation that names no id, or one id twice, is answered instead of refused."""
+
+
+@runtime_checkable
+class TellsDetails(Protocol):
+    """For plugins that know more of a device than the kubelet is told."""
+
+    def details(self, device: Device) -> Mapping[str, str]:
+        """For `discover`: what is known after a scan, by what it is, e.g. `root port`; may be empty."""
+
+    @property
+    def details_complete(self) -> bool:
+        """Whether the plugin's own source has said what it has to say of them."""
 
 
 @runtime_checkable

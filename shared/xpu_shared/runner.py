@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xpu_shared.counters import EventCounters
 from xpu_shared.family import Family, supervised
@@ -24,6 +25,9 @@ from xpu_shared.program.logs import Log
 from xpu_shared.program.settings import PluginSettings
 from xpu_shared.program.signals import end_at_last, ignore_signals
 from xpu_shared.program.without_tls import import_metrics_library
+
+if TYPE_CHECKING:
+    from xpu_shared.node_events import NodeEvents
 
 SHUTDOWN = 4.5  # seconds for everything to end, of the 5 that a supervisor is promised
 SOCKET_RETRY = 1.0  # seconds between attempts to bind the uevent socket
@@ -88,16 +92,13 @@ class Runner:
         watcher = DirectoryWatcher()
         for directory, _ in places:
             watcher.watch(directory.path, directory.look)
-        families = self._families(places, pod_resources)
+        events = self._node_events() if settings.events else None
+        families = self._families(places, pod_resources, events)
         for family in families:
             for watched in family.watched_directories:
                 watcher.watch(watched, family.event)
         log.info("starts", program=self._program, plugins=",".join(family.plugin.namespace for family in families))
-        for text in warnings(settings):
-            log.warning(text)
-        for family in families:
-            for text in family.warnings:
-                log.warning(text, plugin=family.plugin.namespace)
+        warn(settings, families)
         closers: list[Callable[[], None]] = []
         try:
             self._listen_to_kernel(families, closers)
@@ -106,12 +107,16 @@ class Runner:
                 for directory, _ in places:
                     tasks.create_task(supervised(f"looks at {directory.path}", directory.run))
                 tasks.create_task(supervised("pod resources", pod_resources.run))
+                if events is not None:
+                    tasks.create_task(supervised("Events", events.run))
                 if settings.uevent_socket is not None:
                     await self._bind(settings.uevent_socket, families, closers, tasks)
                 if settings.metrics_address is not None:
                     from xpu_shared.observation import serve  # noqa: PLC0415 - 4 MiB that only metrics need
 
-                    closers.append(serve(settings.metrics_address, families, self._events, program=self._program))
+                    closers.append(
+                        serve(settings.metrics_address, families, self._events, events, program=self._program)
+                    )
                 for family in families:
                     tasks.create_task(family.run())
         finally:
@@ -119,21 +124,48 @@ class Runner:
                 close()
 
     def _families(
-        self, places: Sequence[tuple[SocketDirectory, ServerType]], pod_resources: PodResources
+        self,
+        places: Sequence[tuple[SocketDirectory, ServerType]],
+        pod_resources: PodResources,
+        events: "NodeEvents | None",
     ) -> list[Family]:
-        families = [family for plugin in self._plugins if (family := self._family(plugin, places, pod_resources))]
+        families = [
+            family for plugin in self._plugins if (family := self._family(plugin, places, pod_resources, events))
+        ]
         if not families:
             raise RuntimeError("no plugin is left to run")
         return families
 
     def _family(
-        self, plugin: Plugin, places: Sequence[tuple[SocketDirectory, ServerType]], pod_resources: PodResources
+        self,
+        plugin: Plugin,
+        places: Sequence[tuple[SocketDirectory, ServerType]],
+        pod_resources: PodResources,
+        events: "NodeEvents | None",
     ) -> Family | None:
         """The plugin made ready to work; one that cannot even say what it is costs only itself."""
         try:
-            return Family(plugin, self._settings, places, pod_resources=pod_resources, timings=self._timings)
+            return Family(
+                plugin,
+                self._settings,
+                places,
+                pod_resources=pod_resources,
+                timings=self._timings,
+                on_turns=events.tell if events else lambda _: None,
+            )
         except Exception as error:  # noqa: BLE001 - plugins are anybody's
             log.error("a plugin is left out", plugin=type(plugin).__name__, error=repr(error))
+            return None
+
+    def _node_events(self) -> "NodeEvents | None":
+        """What writes Events; without an API server everything else works as well."""
+        from xpu_shared.api_server import NoApiServerError  # noqa: PLC0415 - TLS, 4 MiB that only Events need
+        from xpu_shared.node_events import NodeEvents  # noqa: PLC0415 - as above
+
+        try:
+            return NodeEvents.of_this_pod(self._program)
+        except NoApiServerError as error:
+            log.warning("no Events are written", reason=error)
             return None
 
     def _dispatch(self, families: Sequence[Family]) -> OnEvent:
@@ -184,6 +216,15 @@ def share_fairly() -> None:
     # A collection of everything holds all threads up: 50 ms with 100,000 devices, and by default a dozen times while
     # they are made. The third number is for that; young objects are collected as ever.
     gc.set_threshold(*COLLECTION_THRESHOLDS)
+
+
+def warn(settings: PluginSettings, families: Sequence[Family]) -> None:
+    """Say in the log what may be broken by what was chosen."""
+    for text in warnings(settings):
+        log.warning(text)
+    for family in families:
+        for text in family.warnings:
+            log.warning(text, plugin=family.plugin.namespace)
 
 
 def warnings(settings: PluginSettings) -> list[str]:

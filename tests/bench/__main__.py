@@ -9,7 +9,7 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from bench import measurements, sidecar, telemetry
+from bench import measurements, sidecar, telemetry, topology
 from bench.agent import agent, single_programs
 from bench.isolation import isolation
 from bench.measurements import Row
@@ -32,6 +32,9 @@ def main() -> None:
     rows += asyncio.run(isolation(20 if quick else 100))
     rows += measurements.scans(10 if quick else 50)
     rows += measurements.preferences(10 if quick else 50)
+    rows += topology.answers(40 if quick else 400)
+    rows += topology.cost_of_all()
+    rows += topology.quality()
     rows += telemetry.messages(10 if quick else 50)
     rows += asyncio.run(telemetry.fan_out(10 if quick else 100))
     rows += asyncio.run(sidecar.faults(4 if quick else 20))

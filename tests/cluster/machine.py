@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,6 +52,21 @@ class Cluster:
 
     def get(self, *what: str) -> Any:
         return json.loads(self.kubectl("get", *what, "-o", "json"))
+
+    @contextmanager
+    def following(self, *what: str) -> Iterator[list[Any]]:
+        """Every state of these objects, in order; the list is filled at the context's end."""
+        seen: list[Any] = []
+        command = [self._kubectl, "get", *what, "--watch", "-o", "json"]
+        with tempfile.TemporaryFile("w+") as file:
+            process = subprocess.Popen(command, stdout=file)
+            try:
+                yield seen
+            finally:
+                process.terminate()
+                process.wait()
+                file.seek(0)
+                seen += _documents(file.read())
 
     def kubelet(self, verb: str) -> None:
         """Have the kubelet `restart`, `stop` or `start`."""
@@ -107,11 +123,20 @@ class Cluster:
             seconds=seconds,
         )
 
+    def wait_for_log(self, pod: str, text: str, seconds: float = 20) -> None:
+        """Until a line of the pod's log has `text` in it."""
+        wait_until(
+            lambda: text in self.kubectl("logs", pod),
+            lambda: f"{text!r} in the log of {pod}, but {self.kubectl('logs', pod)!r}",
+            seconds=seconds,
+        )
+
     def delete_pod(self, name: str) -> None:
         self.kubectl("delete", "pod", name, "--grace-period=0", "--force", "--wait=true")
 
     def clear(self) -> None:
         """Delete what tests have left behind."""
+        self.kubectl("delete", "daemonsets,configmaps", "-l", "test=xpu", "--wait=true", "--cascade=foreground")
         self.kubectl("delete", "pods", "-l", "test=xpu", "--grace-period=0", "--force", "--wait=true")
         wait_until(lambda: not self.holders(), lambda: f"no pod holds a device, but {self.holders()}", seconds=60)
 
@@ -135,6 +160,18 @@ class Cluster:
             for pod in answer.pod_resources
         }
         return {pod: ids for pod, ids in held.items() if ids}
+
+
+def _documents(text: str) -> Iterator[Any]:
+    """JSON documents one after the other; the last one may have been cut off."""
+    decoder = json.JSONDecoder()
+    while text := text.lstrip():
+        try:
+            document, end = decoder.raw_decode(text)
+        except ValueError:
+            return
+        yield document
+        text = text[end:]
 
 
 class PluginProcess:

@@ -27,10 +27,11 @@ class FeatureFile:
 
     Args:
         path: its name does not begin with a dot.
-        lifetime: how long NFD may believe what is written; it is written again at half of it.
+        lifetime: how long NFD may believe what is written; it is written again at half of it. None: for ever, for
+            what can only change when the machine does.
     """
 
-    def __init__(self, path: Path, *, lifetime: timedelta) -> None:
+    def __init__(self, path: Path, *, lifetime: timedelta | None = None) -> None:
         self.path = path
         self._lifetime = lifetime
         self._lines: Sequence[str] | None = None  # as last written or found
@@ -45,12 +46,14 @@ class FeatureFile:
         lines = [f"{name}={value}" for name, value in labels.items()]
         if self._lines is None:
             self._read()
-        if self._lines == lines and self._expires is not None and self.path.is_file() and not self.path.is_symlink():
-            left = self._expires - now
-            if self._lifetime / 2 < left <= self._lifetime:  # neither old nor from a clock that has jumped back
-                return False
-        expires = (now + self._lifetime).astimezone(UTC).replace(microsecond=0)
-        text = "".join(f"{line}\n" for line in (f"{EXPIRY}{expires:%Y-%m-%dT%H:%M:%SZ}", *lines))
+        if self._lines == lines and self._is_fresh(now) and self.path.is_file() and not self.path.is_symlink():
+            return False
+        expires = None
+        first = []
+        if self._lifetime is not None:
+            expires = (now + self._lifetime).astimezone(UTC).replace(microsecond=0)
+            first = [f"{EXPIRY}{expires:%Y-%m-%dT%H:%M:%SZ}"]
+        text = "".join(f"{line}\n" for line in (*first, *lines))
         if len(text.encode()) > LARGEST_FILE:
             size = len(text.encode())
             raise FeatureFileError(f"{self.path}: its {size} bytes are more than the {LARGEST_FILE} that NFD reads")
@@ -81,6 +84,12 @@ class FeatureFile:
                     with contextlib.suppress(OSError):
                         Path(entry.path).unlink()
 
+    def _is_fresh(self, now: datetime) -> bool:
+        """Neither old nor from a clock that has jumped back."""
+        if self._lifetime is None or self._expires is None:
+            return self._lifetime is None and self._expires is None
+        return self._lifetime / 2 < self._expires - now <= self._lifetime
+
     @property
     def _hidden(self) -> str:
         return f".{self.path.stem}."
@@ -97,10 +106,12 @@ class FeatureFile:
         finally:
             os.close(descriptor)
         first, *lines = found.decode("utf-8", "replace").splitlines() or [""]
+        if not first.startswith(EXPIRY):
+            self._lines = [first, *lines]
+            return
         with contextlib.suppress(ValueError):
-            if first.startswith(EXPIRY):
-                self._expires = datetime.fromisoformat(first.removeprefix(EXPIRY)).astimezone(UTC)
-                self._lines = lines
+            self._expires = datetime.fromisoformat(first.removeprefix(EXPIRY)).astimezone(UTC)
+            self._lines = lines
 
     def _replace(self, text: str) -> None:
         if self.path.is_dir() and not self.path.is_symlink():

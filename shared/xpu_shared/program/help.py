@@ -23,6 +23,7 @@ def help_text(
     description: str,
     words: Mapping[str, str],
     sections: Mapping[str, "type[DataclassInstance]"] = MappingProxyType({}),
+    settings_file: bool = True,
 ) -> str:
     """The text; `sections` are settings that stand in sections of the file and are no flags."""
     usage = f"Usage: {program} {' '.join(f'[{word}]' for word in words)}{' ' if words else ''}[flags]"
@@ -33,8 +34,7 @@ def help_text(
     defaults = {field.name: default_of(field) for field in fields(settings_type)}
     for name, option in options_of(settings_type).items():
         groups.setdefault(option.group, []).extend(_flag(flag_name(name), option, _default(option, defaults[name])))
-    groups[CONFIG.group] += _flag("config", CONFIG, "")
-    for name, option in KLOG_FLAGS.items():
+    for name, option in ({"config": CONFIG, **KLOG_FLAGS} if settings_file else {}).items():
         groups.setdefault(option.group, []).extend(_flag(name, option, ""))
     for section, type_ in sections.items():
         groups[f"In the file, below {section}"] = _section(type_, besides=defaults.keys())

@@ -70,6 +70,14 @@ class PluginSettings:
             help="part of the sockets' names, so that two instances can run at once (kubelet 1.37 or newer)",
         ),
     ] = ""
+    device_list: Annotated[
+        str,
+        Choice(
+            group=WORK,
+            values=("nodes", "cdi", "both"),
+            help="how the runtime is told of devices with CDI files: by device files, by CDI names, or both",
+        ),
+    ] = "both"
     uevent_socket: Annotated[
         Path | None,
         FilePath(group=PATHS, help="also take kernel events from this unix datagram socket, one event a datagram"),
@@ -85,6 +93,13 @@ class PluginSettings:
         ListenAddress | None,
         Address(group=OBSERVATION, help="serve /metrics, /healthz and /readyz there, e.g. :9100; off by default"),
     ] = None
+    events: Annotated[
+        bool,
+        Boolean(
+            group=OBSERVATION,
+            help="write an Event on node $NODE_NAME when devices leave service or return; needs a service account",
+        ),
+    ] = False
     log_format: Annotated[str, Choice(group=OBSERVATION, values=("text", "json"), help="how log lines look")] = "text"
     v: Annotated[int, Integer(group=OBSERVATION, minimum=0, maximum=2**31 - 1, help="log verbosity, as klog's -v")] = 0
 
@@ -150,27 +165,37 @@ def load(
     program: str,
     description: str,
     words: Mapping[str, str] | None = None,
+    settings_file: bool = True,
 ) -> Loaded[S]:
     """Settings from a command line, and from the file that its `--config` names.
 
     Args:
         settings_type: a frozen dataclass whose fields all have an option.
         words: what may stand beside flags, such as a subcommand, with its help.
+        settings_file: whether there is one, and klog's flags; otherwise there are no flags but the fields.
     Raises:
         UsageError: a flag, a word or the file cannot be used.
         HelpRequested: help was asked for; its text is the exception's.
     """
     try:
-        given = gather(settings_type, arguments, words=words or {})
+        given = gather(settings_type, arguments, words=words or {}, settings_file=settings_file)
     except HelpRequested:
         from xpu_shared.program.help import help_text  # noqa: PLC0415 - only help needs it
 
-        text = help_text(settings_type, program=program, description=description, words=words or {})
+        text = help_text(
+            settings_type, program=program, description=description, words=words or {}, settings_file=settings_file
+        )
         raise HelpRequested(text) from None
     return settle(settings_type, given)
 
 
-def gather(settings_type: "type[DataclassInstance]", arguments: Sequence[str], *, words: Mapping[str, str]) -> Given:
+def gather(
+    settings_type: "type[DataclassInstance]",
+    arguments: Sequence[str],
+    *,
+    words: Mapping[str, str],
+    settings_file: bool = True,
+) -> Given:
     """Read a command line, and the file that its `--config` names.
 
     Raises:
@@ -178,8 +203,10 @@ def gather(settings_type: "type[DataclassInstance]", arguments: Sequence[str], *
         HelpRequested: help was asked for; it has no text.
     """
     options = {flag_name(name): option for name, option in options_of(settings_type).items()}
-    parsed = parse(arguments, {**options, **KLOG_FLAGS, "config": CONFIG})
+    parsed = parse(arguments, {**options, **KLOG_FLAGS, "config": CONFIG} if settings_file else options)
     _check_words(parsed.words, words)
+    if not settings_file:
+        return Given(parsed, None)
     return Given(parsed, _read(parsed.values["config"]) if "config" in parsed.values else None)
 
 

@@ -49,14 +49,26 @@ ALL_GROUPS = frozenset(Group)
 UNKNOWN_INDICATOR, UNKNOWN_STATE, UNKNOWN_LINK = Indicator(), DeviceState(), PciLink()
 
 
+def hyphenated(number: bytes) -> str:
+    """A UUID of 16 bytes as it is written."""
+    digits = number.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
 class SnapshotReader:
     """Reads snapshots; `dropped` counts what of them could not be used, by reason."""
+
+    topic = b"devices"
 
     def __init__(self, *, groups: frozenset[Group] = ALL_GROUPS) -> None:
         """`groups` are those whose components and status are read: to read what nobody asks for is most of the work."""
         self.dropped: Counter[str] = Counter()
         self._groups = groups
         self._remembered: dict[tuple[Callable[[Any], object], bytes], object] = {}
+
+    def payload(self, message: pb.Envelope) -> DeviceSnapshot | None:
+        """None when there is none in the message."""
+        return self.snapshot(message.devices) if message.HasField("devices") else None
 
     def _record(self, read: Callable[[M], T], message: M) -> T:
         """What `read` makes of a message, from memory when it was the same before: most of a device stays as it is."""
@@ -151,8 +163,7 @@ class SnapshotReader:
 
     def _uuid(self, number: bytes) -> str:
         if len(number) == 16:
-            digits = number.hex()
-            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+            return hyphenated(number)
         if number:
             self.dropped["implausible value"] += 1
         return ""

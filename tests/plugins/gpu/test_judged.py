@@ -284,8 +284,8 @@ async def test_the_page_says_why_a_gpu_is_ill_and_what_was_received(
     for line in (
         f'xpu_device_health{{device="card0-0",reason="unknown",resource="{I915}"}} 1.0',
         f'xpu_device_health{{device="card1-0",reason="temperature-gpu",resource="{I915}"}} 0.0',
-        f'xpu_telemetry_received_total{{endpoint="{endpoint}"}} 1.0',
-        f'xpu_telemetry_connected{{endpoint="{endpoint}"}} 1.0',
+        f'xpu_telemetry_received_total{{endpoint="{endpoint}",topic="devices"}} 1.0',
+        f'xpu_telemetry_connected{{endpoint="{endpoint}",topic="devices"}} 1.0',
     ):
         assert line in text
 

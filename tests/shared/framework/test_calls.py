@@ -60,8 +60,10 @@ class FullPlugin(DemoPlugin):
 
 
 @asynccontextmanager
-async def client(root: Path, plugin: DemoPlugin) -> AsyncIterator[tuple[Node, "DevicePluginAsyncStub"]]:
-    async with running(root, plugin) as running_node:
+async def client(
+    root: Path, plugin: DemoPlugin, device_list: str = "both"
+) -> AsyncIterator[tuple[Node, "DevicePluginAsyncStub"]]:
+    async with running(root, plugin, device_list=device_list) as running_node:
         await running_node.kubelet.wait_for_list(RESOURCE)
         path = running_node.kubelet.device_plugins / "demo.intel.com-unit.sock"
         async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
@@ -206,6 +208,16 @@ async def test_an_allocation_without_its_cdi_file_fails_and_names_the_file(tmp_p
             await stub.Allocate(asked(["m1"]))
         assert raised.value.code() is grpc.StatusCode.INTERNAL
         assert (await stub.Allocate(asked(["m2"]))).container_responses
+
+
+async def test_a_device_that_is_told_of_by_its_nodes_needs_no_cdi_file(tmp_path: Path) -> None:
+    file = tmp_path / "cdi" / file_name(KIND, "unit0")
+    async with client(tmp_path, FullPlugin(), device_list="nodes") as (_, stub):
+        file.unlink()
+        file.mkdir()
+        (response,) = (await stub.Allocate(asked(["m1"]))).container_responses
+        assert [device.container_path for device in response.devices] == ["/dev/x0"]
+        assert not response.cdi_devices
 
 
 async def test_the_cdi_file_of_a_device_that_is_gone_goes_too(tmp_path: Path) -> None:

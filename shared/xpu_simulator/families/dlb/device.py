@@ -58,21 +58,21 @@ class Dlb(DlbDescription):
             yield Claim("pci_address", function.pci_address, part)
 
     def on_bus(self, *, cpus_per_numa_node: int) -> Iterator[Entry]:
-        path = self._function.path
-        yield from self._function.on_bus(cpus_per_numa_node=cpus_per_numa_node)
+        path = self.function.path
+        yield from self.function.on_bus(cpus_per_numa_node=cpus_per_numa_node)
         if self.vfs is not None and not self.virtual:
             yield Attribute(path / "sriov_totalvfs", str(TOTAL_VFS))
             yield Attribute(path / "sriov_numvfs", str(self.vfs))
         for place, function in enumerate(self.virtual_functions):
-            yield Link(path / f"virtfn{place}", function._function.path)
+            yield Link(path / f"virtfn{place}", function.function.path)
             yield from function.on_bus(cpus_per_numa_node=cpus_per_numa_node)
-            yield Link(function._function.path / "physfn", path)
+            yield Link(function.function.path / "physfn", path)
 
     def driven(self) -> Iterator[Entry]:
-        yield from self._function.bound()
+        yield from self.function.bound()
         if self.driver != "dlb2":
             return
-        path, device = self._function.path, self._device
+        path, device = self.function.path, self._device
         yield Attribute(path / "dev_id", str(self.number))
         yield Attribute(path / "driver_ver", DRIVER_VERSION)
         yield from _attributes(path / "total_resources", self.resources)
@@ -91,13 +91,13 @@ class Dlb(DlbDescription):
         yield from ()
 
     def own_uevents(self, action: str) -> list[Uevent]:
-        return self._function.uevents(action, driven=[self._device.added] if self.driver == "dlb2" else [])
+        return self.function.uevents(action, driven=[self._device.added] if self.driver == "dlb2" else [])
 
     def rebound(self, driver: str) -> Self:
         return self.model_copy(update={"driver": driver})
 
     @property
-    def _function(self) -> PciFunction:
+    def function(self) -> PciFunction:
         return PciFunction(
             address=self.pci_address,
             device=self.pci_id,
@@ -110,7 +110,7 @@ class Dlb(DlbDescription):
     def _device(self) -> KernelDevice:
         name = f"dlb{self.number}"
         return KernelDevice(
-            path=self._function.path / "dlb2" / name,
+            path=self.function.path / "dlb2" / name,
             subsystem=DLB_CLASS,
             number=f"{DLB_MAJOR}:{self.number}",
             node=name,

@@ -10,15 +10,15 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field
 
 from xpu_simulator.device import Claim
-from xpu_simulator.entries import Attribute, Directory, Entry, Link
+from xpu_simulator.entries import Entry, Link
 from xpu_simulator.families.idxd.description import IdxdDescription, every_second, pci_address
-from xpu_simulator.families.idxd.state import Attributes, WorkQueue
+from xpu_simulator.families.idxd.layout import IdxdLayout
+from xpu_simulator.families.idxd.state import WorkQueue
 from xpu_simulator.fields import Name, PciAddress, PciId
-from xpu_simulator.kernel_device import DEV, SYS, KernelDevice, devpath
+from xpu_simulator.kernel_device import SYS, KernelDevice, devpath
 from xpu_simulator.pci import PciFunction
 from xpu_simulator.uevents import Uevent
 
-BUS = SYS / "bus/dsa"
 BASE_SYSTEM_PERIPHERAL = 0x088000  # the PCI class of both
 # Majors that the kernel keeps for local use: no machine has real devices there, and opening one fails.
 DSA_MAJOR, IAA_MAJOR, VFIO_MAJOR = 120, 121, 122
@@ -36,6 +36,10 @@ class IdxdDevice(IdxdDescription):
     )
 
     @property
+    def drivers(self) -> Sequence[str]:
+        return ("idxd", "vfio-pci")
+
+    @property
     def parts(self) -> Sequence[Self]:
         return (self,)
 
@@ -44,40 +48,36 @@ class IdxdDevice(IdxdDescription):
         yield Claim("pci_address", self.pci_address)
 
     def on_bus(self, *, cpus_per_numa_node: int) -> Iterator[Entry]:
-        yield from self._function.on_bus(cpus_per_numa_node=cpus_per_numa_node)
+        yield from self.function.on_bus(cpus_per_numa_node=cpus_per_numa_node)
         group = SYS / "kernel/iommu_groups" / str(self.iommu_group)
-        yield Link(group / "devices" / self.pci_address, self._function.path)
-        yield Link(self._function.path / "iommu_group", group)
+        yield Link(group / "devices" / self.pci_address, self.function.path)
+        yield Link(self.function.path / "iommu_group", group)
 
     def driven(self) -> Iterator[Entry]:
-        yield from self._function.bound()
+        yield from self.function.bound()
         if self.driver == "vfio-pci":
             yield from self._vfio.entries()
             yield self._vfio.file
             return
-        yield from self._own_directory()
-        for queue in self._queues_with_files():
-            yield from self._file(queue).entries()
-        yield from (self._file(queue).file for queue in self._queues_with_files())
+        yield from self._layout.entries()
 
     def udev_links(self) -> Iterator[Entry]:
-        for queue in self._queues_with_files():
-            file = self._file(queue)
-            yield Link(DEV / "char" / file.number, file.file.path)
+        if self.driver == "idxd":
+            yield from self._layout.udev_links()
 
     def own_uevents(self, action: str) -> list[Uevent]:
         if self.driver == "vfio-pci":
-            return self._function.uevents(action, driven=[self._vfio.added])
-        paths = [self._path, *(self._path / name for name, _ in self.idxd_state.directories())]
+            return self.function.uevents(action, driven=[self._vfio.added])
+        paths = [self.directory, *(self.directory / name for name, _ in self.idxd_state.directories())]
         added = [Uevent(action="add", devpath=devpath(path), subsystem="dsa") for path in paths]
-        files = [self._file(queue).added for queue in self._queues_with_files()]
-        return self._function.uevents(action, driven=[*added, *files])
+        files = [self._layout.file(queue).added for queue in self._queues_with_files()]
+        return self.function.uevents(action, driven=[*added, *files])
 
     def rebound(self, driver: str) -> Self:
         return self.model_copy(update={"driver": driver})
 
     @property
-    def _function(self) -> PciFunction:
+    def function(self) -> PciFunction:
         return PciFunction(
             address=self.pci_address,
             device=self.pci_id,
@@ -87,8 +87,8 @@ class IdxdDevice(IdxdDescription):
         )
 
     @property
-    def _path(self) -> PurePosixPath:
-        return self._function.path / self.idxd_state.name
+    def directory(self) -> PurePosixPath:
+        return self.function.path / self.idxd_state.name
 
     @property
     def _vfio(self) -> KernelDevice:
@@ -100,39 +100,12 @@ class IdxdDevice(IdxdDescription):
             own_number=True,
         )
 
-    def _own_directory(self) -> Iterator[Entry]:
-        """The device's directory, then its engines, groups and queues; each with its link on the bus."""
-        state = self.idxd_state
-        yield from self._directory(self._path, state.device(), driver="idxd" if state.state != "disabled" else "")
-        drivers = {state.queue_name(queue): queue.driver for queue in state.all_queues if queue.enabled}
-        for name, attributes in state.directories():
-            yield from self._directory(self._path / name, attributes, driver=drivers.get(name, ""))
-
-    def _directory(self, path: PurePosixPath, attributes: Attributes, *, driver: str) -> Iterator[Entry]:
-        yield Directory(path)
-        for name, text in attributes.items():
-            yield Attribute(path / name, text)
-        yield Link(path / "subsystem", BUS)
-        yield Link(BUS / "devices" / path.name, path)
-        if driver:
-            yield Link(path / "driver", BUS / "drivers" / driver)
-            yield Link(BUS / "drivers" / driver / path.name, path)
+    @property
+    def _layout(self) -> IdxdLayout:
+        return IdxdLayout(self.idxd_state, self.directory)
 
     def _queues_with_files(self) -> Sequence[WorkQueue]:
-        if self.driver != "idxd":
-            return ()
-        return [queue for queue in self.idxd_state.queues if queue.has_file]
-
-    def _file(self, queue: WorkQueue) -> KernelDevice:
-        state = self.idxd_state
-        name = state.queue_name(queue)
-        return KernelDevice(
-            path=self._path / name / f"{state.kind}!{name}",
-            subsystem=BUS,
-            number=state.number_of_file(queue),
-            node=f"{state.kind}/{name}",
-            own_number=True,
-        )
+        return self._layout.queues_with_files if self.driver == "idxd" else ()
 
 
 class Dsa(IdxdDevice):
@@ -147,10 +120,6 @@ class Dsa(IdxdDevice):
     pci_address: PciAddress = Field(default_factory=lambda data: pci_address(data["number"], 1))
     driver: Literal["idxd", "vfio-pci"] = "idxd"
 
-    @property
-    def drivers(self) -> Sequence[str]:
-        return ("idxd", "vfio-pci")
-
 
 class Iaa(IdxdDevice):
     """One IAA device. `Iaa(number=1)` is iax1 of a Sapphire Rapids Xeon."""
@@ -163,10 +132,6 @@ class Iaa(IdxdDevice):
     pci_id: PciId = 0x0CFE
     pci_address: PciAddress = Field(default_factory=lambda data: pci_address(data["number"], 2))
     driver: Literal["idxd", "vfio-pci"] = "idxd"
-
-    @property
-    def drivers(self) -> Sequence[str]:
-        return ("idxd", "vfio-pci")
 
 
 DsaDevices = Annotated[list[Dsa], every_second(0)]

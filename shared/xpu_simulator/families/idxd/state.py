@@ -14,6 +14,7 @@ OPERATIONS = {  # bit lists as the kernel prints them, of the first generation
     "dsa": "00000000,00000000,00000000,00000000,00000000,00000000,00000001,003f03ff",
     "iax": "00000000,00000000,00000000,00000000,00000000,00007f33,0000001c,00000004",
 }
+MAX_TRANSFER_SIZE, MAX_BATCH_SIZE, MAX_READ_BUFFERS = 2147483648, 1024, 96
 ERRORS = "00000000,00000000,00000000,00000000"
 
 
@@ -32,6 +33,12 @@ class WorkQueue:
     priority: int = 0
     threshold: int = 0
     block_on_fault: bool = False
+    ats_disable: bool = False
+    prs_disable: bool = False
+    max_transfer_size: int = 2097152
+    max_batch_size: int = 32
+    op_config: str = ""  # empty: all that its device can do
+    clients: int = 0
 
     @property
     def driver(self) -> str:
@@ -41,6 +48,17 @@ class WorkQueue:
     @property
     def has_file(self) -> bool:
         return self.enabled and self.driver == "user"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    read_buffers_reserved: int = 0
+    read_buffers_allowed: int = MAX_READ_BUFFERS
+    use_read_buffer_limit: bool = False
+    traffic_class_a: int = 1
+    traffic_class_b: int = 1
+    desc_progress_limit: int = 0
+    batch_progress_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +75,11 @@ class IdxdState:
     max_work_queues_size: int = 128
     queues: tuple[WorkQueue, ...] = ()  # those that are not as the kernel makes them
     engines: Mapping[int, int] = field(default_factory=dict)  # an engine's number to its group's
+    groups: Mapping[int, Group] = field(default_factory=dict)  # those that are not as the kernel makes them
+    read_buffer_limit: int = 0
+    version: int = 0x100
+    configurable: bool = True
+    command_status: int = 0
 
     @property
     def name(self) -> str:
@@ -85,43 +108,52 @@ class IdxdState:
             yield self.queue_name(queue), self._queue(queue)
 
     def device(self) -> Attributes:
-        dsa = {"max_batch_size": "1024", "max_read_buffers": "96", "read_buffer_limit": "0"}
+        dsa = {
+            "max_batch_size": str(MAX_BATCH_SIZE),
+            "max_read_buffers": str(MAX_READ_BUFFERS),
+            "read_buffer_limit": str(self.read_buffer_limit),
+        }
         return {
             "state": self.state,
-            "clients": "0",
+            "clients": str(sum(queue.clients for queue in self.queues)),
             "numa_node": str(self.numa_node),
             "max_groups": str(self.max_groups),
             "max_engines": str(self.max_engines),
             "max_work_queues": str(self.max_work_queues),
             "max_work_queues_size": str(self.max_work_queues_size),
-            "max_transfer_size": "2147483648",
-            "version": "0x100",
+            "max_transfer_size": str(MAX_TRANSFER_SIZE),
+            "version": f"{self.version:#x}",
             "gen_cap": "0x40915f0107" if self.kind == "dsa" else "0x71f10901f0105",
             "op_cap": OPERATIONS[self.kind],
             "errors": ERRORS,
-            "configurable": "1",
+            "configurable": str(int(self.configurable)),
             "pasid_enabled": str(int(self.pasid_enabled)),
             "cdev_major": str(self.major),
-            "cmd_status": "0x0",
+            "cmd_status": f"{self.command_status:#x}",
             **(dsa if self.kind == "dsa" else {}),
         }
 
     def _group(self, number: int) -> Attributes:
         engines = (f"engine{self.number}.{engine}" for engine, group in sorted(self.engines.items()) if group == number)
         queues = (self.queue_name(queue) for queue in self.queues if queue.group == number)
-        dsa = {"read_buffers_reserved": "0", "read_buffers_allowed": "96", "use_read_buffer_limit": "0"}
+        group = self.groups.get(number, Group())
+        dsa = {
+            "read_buffers_reserved": str(group.read_buffers_reserved),
+            "read_buffers_allowed": str(group.read_buffers_allowed),
+            "use_read_buffer_limit": str(int(group.use_read_buffer_limit)),
+        }
         return {
             "engines": " ".join(engines),
             "work_queues": " ".join(queues),
-            "traffic_class_a": "1",
-            "traffic_class_b": "1",
-            "desc_progress_limit": "0",
-            "batch_progress_limit": "0",
+            "traffic_class_a": str(group.traffic_class_a),
+            "traffic_class_b": str(group.traffic_class_b),
+            "desc_progress_limit": str(group.desc_progress_limit),
+            "batch_progress_limit": str(group.batch_progress_limit),
             **(dsa if self.kind == "dsa" else {}),
         }
 
     def _queue(self, queue: WorkQueue) -> Attributes:
-        dsa = {"max_batch_size": "32"}
+        dsa = {"max_batch_size": str(queue.max_batch_size)}
         file = {"cdev_minor": self.number_of_file(queue).partition(":")[2]} if queue.has_file else {}
         return {
             "state": "enabled" if queue.enabled else "disabled",
@@ -134,12 +166,12 @@ class IdxdState:
             "priority": str(queue.priority),
             "threshold": str(queue.threshold),
             "block_on_fault": str(int(queue.block_on_fault)),
-            "ats_disable": "0",
-            "prs_disable": "0",
-            "max_transfer_size": "2097152",
+            "ats_disable": str(int(queue.ats_disable)),
+            "prs_disable": str(int(queue.prs_disable)),
+            "max_transfer_size": str(queue.max_transfer_size),
             "enqcmds_retries": "0",
-            "op_config": OPERATIONS[self.kind],
-            "clients": "0",
+            "op_config": queue.op_config or OPERATIONS[self.kind],
+            "clients": str(queue.clients),
             "occupancy": "0",
             **(dsa if self.kind == "dsa" else {}),
             **file,
