@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test test-cluster install check bench fuzz wire lock clean
+.PHONY: help demo test test-cluster install check bench fuzz soak wire lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -34,8 +34,17 @@ bench: $(INSTALLED)  ## Measure speed and memory; prints a table.
 	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH)
 
 FUZZ ?= 1000000
-fuzz: $(INSTALLED)  ## Fuzz what a telemetry subscriber reads: FUZZ=COUNT frames, a million by default.
-	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ)
+FUZZERS := .venv/fuzzers-installed
+fuzz: $(INSTALLED) $(FUZZERS)  ## Fuzz every parser of outside input, FUZZ=COUNT executions each, a million by default; SEED=N repeats.
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ) $(SEED)
+
+$(FUZZERS): requirements-fuzz.lock $(INSTALLED)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
+MINUTES ?= 3
+soak: $(INSTALLED)  ## Let things happen to simulated nodes for MINUTES, 3 by default, and hold them against what is true; SEED=N repeats.
+	PYTHONPATH=tests $(BIN)/python -m soak $(MINUTES) $(SEED)
 
 WIRE ?= shared
 SERVICES = $(shell grep -l '^service ' proto/xpu_wire/*.proto)
@@ -46,8 +55,9 @@ wire: $(INSTALLED)  ## Generate shared/xpu_wire from proto/.
 	@$(BIN)/python -m grpc_tools.protoc -Iproto --grpc_python_out=$(WIRE) \
 		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:$(WIRE) $(SERVICES)
 
-lock: $(INSTALLED)  ## Renew requirements.lock from pyproject.toml.
+lock: $(INSTALLED)  ## Renew requirements*.lock from pyproject.toml.
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header --upgrade -o requirements.lock
+	$(BIN)/uv pip compile -q --group fuzz --universal --generate-hashes --no-header --upgrade -o requirements-fuzz.lock
 
 clean:  ## Remove what these targets made.
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -7,12 +7,16 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 
 from xpu_shared.kubelet.registration import CHANNEL
 from xpu_shared.kubelet.sockets import target
 from xpu_shared.program.logs import Log
+
+if TYPE_CHECKING:
+    from xpu_wire import podresources_v1_pb2 as pb
 
 DEADLINE = 5.0  # seconds for an answer
 LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; a node with many pods exceeds gRPC's 4 MiB
@@ -119,15 +123,19 @@ class _Connection:
     async def holders(self) -> Holders:
         from xpu_wire.podresources_v1_pb2 import ListPodResourcesRequest  # noqa: PLC0415 - as above
 
-        answer = await self._stub.List(ListPodResourcesRequest(), timeout=DEADLINE)
-        holders: dict[tuple[str, str], set[Holder]] = {}
-        for pod in answer.pod_resources:
-            for container in pod.containers:
-                holder = Holder(namespace=pod.namespace, pod=pod.name, container=container.name)
-                for devices in container.devices:  # a device on two NUMA nodes is there twice
-                    for id_ in devices.device_ids:
-                        holders.setdefault((devices.resource_name, id_), set()).add(holder)
-        return {key: frozenset(value) for key, value in holders.items()}
+        return holders_in(await self._stub.List(ListPodResourcesRequest(), timeout=DEADLINE))
 
     async def close(self) -> None:
         await self._channel.close()
+
+
+def holders_in(answer: "pb.ListPodResourcesResponse") -> Holders:
+    """Who holds what, by the kubelet's answer."""
+    holders: dict[tuple[str, str], set[Holder]] = {}
+    for pod in answer.pod_resources:
+        for container in pod.containers:
+            holder = Holder(namespace=pod.namespace, pod=pod.name, container=container.name)
+            for devices in container.devices:  # a device on two NUMA nodes is there twice
+                for id_ in devices.device_ids:
+                    holders.setdefault((devices.resource_name, id_), set()).add(holder)
+    return {key: frozenset(value) for key, value in holders.items()}
