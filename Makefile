@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test test-cluster install check bench tools fuzz images wire lock clean
+.PHONY: help demo test test-cluster install check bench tools fuzz soak images wire lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -44,8 +44,17 @@ $(TOOLS)/kustomize:
 	GOBIN=$(CURDIR)/$(TOOLS) go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 
 FUZZ ?= 1000000
-fuzz: $(INSTALLED)  ## Fuzz what a telemetry subscriber reads: FUZZ=COUNT frames, a million by default.
-	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ)
+FUZZERS := .venv/fuzzers-installed
+fuzz: $(INSTALLED) $(FUZZERS)  ## Fuzz every parser of outside input, FUZZ=COUNT executions each, a million by default; SEED=N repeats.
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ) $(SEED)
+
+$(FUZZERS): requirements-fuzz.lock $(INSTALLED)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
+MINUTES ?= 3
+soak: $(INSTALLED)  ## Let things happen to simulated nodes for MINUTES, 3 by default, and hold them against what is true; SEED=N repeats.
+	PYTHONPATH=tests $(BIN)/python -m soak $(MINUTES) $(SEED)
 
 images: $(INSTALLED)  ## Build container images with buildah into build/images; IMAGES="NAME …" for some; docs/images.md.
 	@PYTHONPATH=deploy $(BIN)/python -m images $(IMAGES)
@@ -59,8 +68,9 @@ wire: $(INSTALLED)  ## Generate shared/xpu_wire from proto/.
 	@$(BIN)/python -m grpc_tools.protoc -Iproto --grpc_python_out=$(WIRE) \
 		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:$(WIRE) $(SERVICES)
 
-lock: $(INSTALLED)  ## Renew requirements.lock from pyproject.toml.
+lock: $(INSTALLED)  ## Renew requirements*.lock from pyproject.toml.
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header --upgrade -o requirements.lock
+	$(BIN)/uv pip compile -q --group fuzz --universal --generate-hashes --no-header --upgrade -o requirements-fuzz.lock
 
 clean:  ## Remove what these targets made.
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -14,6 +14,7 @@ from xpu_shared.inventory import Inventory, Snapshot
 from xpu_shared.judging import judged
 from xpu_shared.kernel.uevents import Uevent
 from xpu_shared.kubelet.directory import SocketDirectory
+from xpu_shared.kubelet.holders import Holders
 from xpu_shared.kubelet.pod_resources import PodResources
 from xpu_shared.kubelet.registration import Timings
 from xpu_shared.kubelet.servers import Server, ServerType
@@ -47,6 +48,7 @@ class Judged:
 
     found: ScanResult
     base: Mapping[str, Snapshot]  # what the outcome was worked out from, by device type
+    holders: Holders  # as they were known when that began
     outcome: Outcome
 
 
@@ -144,6 +146,7 @@ class Family:
     def _outcome(self, found: ScanResult) -> Judged:
         """Work out what becomes of a scan's result; off the event loop, because it may take long."""
         base = {device_type: self.inventory.snapshot(device_type) for device_type in self.inventory.device_types}
+        holders = self._pod_resources.holders
         worked_out = outcome(
             self.plugin.namespace,
             judged(self.plugin, found),
@@ -152,7 +155,7 @@ class Family:
             retention=self._settings.lost_device_retention,
             now=time.monotonic(),
         )
-        return Judged(found=found, base=base, outcome=worked_out)
+        return Judged(found=found, base=base, holders=holders, outcome=worked_out)
 
     async def _judge(self) -> None:
         """Work out the last scan's outcome anew, each time that devices may be in another state."""
@@ -213,6 +216,8 @@ class Family:
             self._on_turns(listed.turned)
             if device_type not in self.servers and listed.snapshot.devices:
                 self._serve(device_type)
+        if self._pod_resources.holders is not worked_out.holders:  # they changed meanwhile, perhaps unheard
+            self._holders_changed()
 
     def _held(self, device_type: str) -> frozenset[str]:
         """The ids of the type that containers hold, as far as the kubelet has told."""

@@ -6,7 +6,7 @@ Without the kubelet's socket (it needs a mount of its own) everything else works
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
@@ -14,6 +14,9 @@ from xpu_shared.kubelet.holders import Claim, Claims, Holder, Holders
 from xpu_shared.kubelet.registration import CHANNEL
 from xpu_shared.kubelet.sockets import target
 from xpu_shared.program.logs import Log
+
+if TYPE_CHECKING:
+    from xpu_wire import podresources_v1_pb2 as pb
 
 DEADLINE = 5.0  # seconds for an answer
 LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; a node with many pods exceeds gRPC's 4 MiB
@@ -110,24 +113,28 @@ class _Connection:
     async def held(self) -> tuple[Holders, Claims]:
         from xpu_wire.podresources_v1_pb2 import ListPodResourcesRequest  # noqa: PLC0415 - as above
 
-        answer = await self._stub.List(ListPodResourcesRequest(), timeout=DEADLINE)
-        holders: dict[tuple[str, str], set[Holder]] = {}
-        claims: dict[Claim, set[Holder]] = {}
-        for pod in answer.pod_resources:
-            for container in pod.containers:
-                holder = Holder(namespace=pod.namespace, pod=pod.name, container=container.name)
-                for devices in container.devices:  # a device on two NUMA nodes is there twice
-                    for id_ in devices.device_ids:
-                        holders.setdefault((devices.resource_name, id_), set()).add(holder)
-                for resource in container.dynamic_resources:
-                    for claimed in resource.claim_resources:
-                        names = tuple(device.name for device in claimed.cdi_devices)
-                        claim = Claim(driver=claimed.driver_name, device=claimed.device_name, cdi_names=names)
-                        claims.setdefault(claim, set()).add(holder)
-        return _frozen(holders), _frozen(claims)
+        return holders_in(await self._stub.List(ListPodResourcesRequest(), timeout=DEADLINE))
 
     async def close(self) -> None:
         await self._channel.close()
+
+
+def holders_in(answer: "pb.ListPodResourcesResponse") -> tuple[Holders, Claims]:
+    """Who holds which devices and claims, by the kubelet's answer."""
+    holders: dict[tuple[str, str], set[Holder]] = {}
+    claims: dict[Claim, set[Holder]] = {}
+    for pod in answer.pod_resources:
+        for container in pod.containers:
+            holder = Holder(namespace=pod.namespace, pod=pod.name, container=container.name)
+            for devices in container.devices:  # a device on two NUMA nodes is there twice
+                for id_ in devices.device_ids:
+                    holders.setdefault((devices.resource_name, id_), set()).add(holder)
+            for resource in container.dynamic_resources:
+                for claimed in resource.claim_resources:
+                    names = tuple(device.name for device in claimed.cdi_devices)
+                    claim = Claim(driver=claimed.driver_name, device=claimed.device_name, cdi_names=names)
+                    claims.setdefault(claim, set()).add(holder)
+    return _frozen(holders), _frozen(claims)
 
 
 def _frozen(sets: Mapping[K, set[Holder]]) -> dict[K, frozenset[Holder]]:

@@ -1,0 +1,18 @@
+"""Fuzz one target, led by coverage: python -m fuzz.guided TARGET [libFuzzer's options and directories of examples]."""
+
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["xpu_shared", "xpu_sidecars", "xpu_plugins"]):
+    from fuzz.targets import TARGETS
+
+
+def main() -> None:
+    name, *options = sys.argv[1:]
+    atheris.Setup([sys.argv[0], *options], TARGETS[name])
+    atheris.Fuzz()  # ends the process
+
+
+if __name__ == "__main__":
+    main()
