@@ -5,7 +5,6 @@ Process 1 ignores signals by default.
 
 import os
 import signal
-import threading
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
@@ -31,6 +30,8 @@ def ignore_signals() -> None:
 
 def end_at_last(seconds: float) -> None:
     """End the process after so many seconds, whatever still hangs then: a plugin's clean-up, a library's thread."""
+    import threading  # noqa: PLC0415 - the first thing a program does is to import this module
+
     last = threading.Timer(seconds, os._exit, (0,))
     last.daemon = True
     last.start()
