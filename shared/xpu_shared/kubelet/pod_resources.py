@@ -7,12 +7,16 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 
 from xpu_shared.kubelet.registration import CHANNEL
 from xpu_shared.kubelet.sockets import target
 from xpu_shared.program.logs import Log
+
+if TYPE_CHECKING:
+    from xpu_wire.podresources_v1_pb2 import ListPodResourcesResponse
 
 DEADLINE = 5.0  # seconds for an answer
 LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; a node with many pods exceeds gRPC's 4 MiB
@@ -76,6 +80,9 @@ class PodResources:
             self._note(f"{error.code().name}: {error.details()}"[:300])
             await self.close()
             return False
+        except MalformedAnswerError:
+            self._note("it sends what is no answer")
+            return False
         self._note("")
         self.last_success = asyncio.get_running_loop().time()
         if holders != self.holders:
@@ -106,6 +113,10 @@ class PodResources:
             log.info("knows again who holds devices", socket=self._socket)
 
 
+class MalformedAnswerError(Exception):
+    """Bytes that are no list of pods."""
+
+
 class _Connection:
     """A channel to the kubelet; the messages' code is imported with the first one."""
 
@@ -119,7 +130,9 @@ class _Connection:
     async def holders(self) -> Holders:
         from xpu_wire.podresources_v1_pb2 import ListPodResourcesRequest  # noqa: PLC0415 - as above
 
-        answer = await self._stub.List(ListPodResourcesRequest(), timeout=DEADLINE)
+        answer: ListPodResourcesResponse | None = await self._stub.List(ListPodResourcesRequest(), timeout=DEADLINE)
+        if answer is None:  # gRPC's own answer to bytes that are no message
+            raise MalformedAnswerError
         holders: dict[tuple[str, str], set[Holder]] = {}
         for pod in answer.pod_resources:
             for container in pod.containers:
