@@ -292,13 +292,17 @@ class Family:
 async def supervised(name: str, work: Callable[[], Coroutine[object, object, None]]) -> None:
     """Run `work` again when it fails: what nobody foresaw costs a second, not the plugin."""
     while True:
+        # In a task of its own, whose end tells which of the two was cancelled: a task group cancels its own task.
+        task = asyncio.create_task(work())
         try:
-            await work()
-            return
-        except Exception as error:  # noqa: BLE001 - the top of a loop: log and go on
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # it failed while it was cleaning up, and is to end
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("failed unexpectedly at its end", task=name, error=repr(error))
-                return
-            log.error("failed unexpectedly, starts again", task=name, error=repr(error), delay=RESTART_DELAY)
-            await asyncio.sleep(RESTART_DELAY)
+            raise
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log.error("failed unexpectedly, starts again", task=name, error=repr(error), delay=RESTART_DELAY)
+        await asyncio.sleep(RESTART_DELAY)

@@ -36,6 +36,10 @@ SEVERITIES = ("unknown", "ok", "warning", "critical", "failed")
 log = Log("xpumd")
 
 
+class MalformedAnswerError(Exception):
+    """Bytes that are no answer of xpumd's."""
+
+
 def looks(answer: "pb.DeviceHealthResponse", *, tolerated: Collection[str], max_age: float) -> dict[str, Look]:
     """What an answer says of each GPU, by PCI address; a device without a usable one is left out.
 
@@ -116,6 +120,8 @@ class Xpumd:
                 self._note("it ended the stream")
             except TimeoutError:
                 self._note(f"no answer for {self._max_age:g} s")
+            except MalformedAnswerError:
+                self._note("it sends what is no answer")
             except grpc.aio.AioRpcError as error:
                 self._note(f"{error.code().name}: {error.details()}"[:LONGEST_TEXT])
             await asyncio.sleep(wait * random.uniform(0.8, 1.0))  # noqa: S311 - so that not all plugins come at once
@@ -128,13 +134,16 @@ class Xpumd:
 
         options = (*CHANNEL, ("grpc.max_receive_message_length", LARGEST_ANSWER))
         async with grpc.aio.insecure_channel(target(self._socket), options=options) as channel:
-            stream = aiter(DeviceInfoStub(channel).WatchDeviceHealth(WatchDeviceHealthRequest()))
+            call = DeviceInfoStub(channel).WatchDeviceHealth(WatchDeviceHealthRequest())
+            stream: AsyncIterator[pb.DeviceHealthResponse | None] = aiter(call)
             while True:
                 async with asyncio.timeout(self._max_age):
                     try:
                         answer = await anext(stream)
                     except StopAsyncIteration:
                         return
+                if answer is None:  # gRPC's own answer to bytes that are no message
+                    raise MalformedAnswerError
                 yield answer
 
     def _note(self, trouble: str) -> None:

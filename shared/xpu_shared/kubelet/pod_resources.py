@@ -16,7 +16,7 @@ from xpu_shared.kubelet.sockets import target
 from xpu_shared.program.logs import Log
 
 if TYPE_CHECKING:
-    from xpu_wire import podresources_v1_pb2 as pb
+    from xpu_wire.podresources_v1_pb2 import ListPodResourcesResponse
 
 DEADLINE = 5.0  # seconds for an answer
 LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; a node with many pods exceeds gRPC's 4 MiB
@@ -70,6 +70,9 @@ class PodResources:
             self._note(f"{error.code().name}: {error.details()}"[:300])
             await self.close()
             return False
+        except MalformedAnswerError:
+            self._note("it sends what is no answer")
+            return False
         self._note("")
         self.last_success = asyncio.get_running_loop().time()
         if (holders, claims) != (self.holders, self.claims):
@@ -100,6 +103,10 @@ class PodResources:
             log.info("knows again who holds devices", socket=self._socket)
 
 
+class MalformedAnswerError(Exception):
+    """Bytes that are no list of pods."""
+
+
 class _Connection:
     """A channel to the kubelet; the messages' code is imported with the first one."""
 
@@ -113,13 +120,16 @@ class _Connection:
     async def held(self) -> tuple[Holders, Claims]:
         from xpu_wire.podresources_v1_pb2 import ListPodResourcesRequest  # noqa: PLC0415 - as above
 
-        return holders_in(await self._stub.List(ListPodResourcesRequest(), timeout=DEADLINE))
+        answer: ListPodResourcesResponse | None = await self._stub.List(ListPodResourcesRequest(), timeout=DEADLINE)
+        if answer is None:  # gRPC's own answer to bytes that are no message
+            raise MalformedAnswerError
+        return holders_in(answer)
 
     async def close(self) -> None:
         await self._channel.close()
 
 
-def holders_in(answer: "pb.ListPodResourcesResponse") -> tuple[Holders, Claims]:
+def holders_in(answer: "ListPodResourcesResponse") -> tuple[Holders, Claims]:
     """Who holds which devices and claims, by the kubelet's answer."""
     holders: dict[tuple[str, str], set[Holder]] = {}
     claims: dict[Claim, set[Holder]] = {}

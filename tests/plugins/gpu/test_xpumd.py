@@ -178,6 +178,29 @@ async def serving(socket: Path, stream: Stream) -> AsyncIterator[FakeXpumd]:
         await server.stop(None)
 
 
+@asynccontextmanager
+async def serving_bytes(socket: Path, *streams: Sequence[bytes]) -> AsyncIterator[None]:
+    """xpumd's method with the bytes of each call; the last call's stream stays open."""
+    calls = iter(streams)
+
+    async def watch(request: object, context: object) -> AsyncIterator[bytes]:
+        for content in next(calls):
+            yield content
+        await asyncio.Event().wait()
+
+    methods: dict[str, grpc.RpcMethodHandler[object, object]] = {
+        "WatchDeviceHealth": grpc.unary_stream_rpc_method_handler(watch)
+    }
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("deviceinfo.DeviceInfo", methods),))
+    server.add_insecure_port(f"unix:{socket}")
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(None)
+
+
 class Listening:
     """A running client and what it has heard: the evidence of each answer."""
 
@@ -239,6 +262,15 @@ class TestStream:
             await asyncio.Event().wait()
 
         async with serving(tmp_path / "s", failing), Listening(tmp_path / "s") as listening:
+            assert await listening.next() == [Evidence.CLEAR]
+
+    async def test_bytes_that_are_no_answer_are_a_broken_stream(self, tmp_path: Path) -> None:
+        good = answer(status("memory", OK)).SerializeToString()
+        async with (
+            serving_bytes(tmp_path / "s", [good, b"\xff\xff\xff"], [b"\x0a\x05"], [good]),
+            Listening(tmp_path / "s") as listening,
+        ):
+            assert await listening.next() == [Evidence.CLEAR]
             assert await listening.next() == [Evidence.CLEAR]
 
     async def test_a_daemon_that_falls_silent_is_asked_again(self, tmp_path: Path) -> None:

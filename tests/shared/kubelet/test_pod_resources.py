@@ -62,6 +62,26 @@ async def serving(root: Path, lister: Lister) -> AsyncIterator[Path]:
         await server.stop(None)
 
 
+async def test_bytes_that_are_no_answer_change_nothing(tmp_path: Path) -> None:
+    answers = [pb.ListPodResourcesResponse(pod_resources=[held("a", "unit0")]).SerializeToString(), b"\xff\xff"]
+
+    async def answer(request: object, context: object) -> bytes:
+        return answers.pop(0)
+
+    methods: dict[str, grpc.RpcMethodHandler[object, object]] = {"List": grpc.unary_unary_rpc_method_handler(answer)}
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("v1.PodResourcesLister", methods),))
+    server.add_insecure_port(f"unix:{tmp_path / 's'}")
+    await server.start()
+    resources = PodResources(tmp_path / "s")
+
+    assert await resources.refresh()
+    assert not await resources.refresh()
+    assert list(resources.holders) == [(RESOURCE, "unit0")]
+    await resources.close()
+    await server.stop(None)
+
+
 async def test_every_holder_of_a_device_is_told_once(tmp_path: Path) -> None:
     lister = Lister(held("a", "unit0", "unit0", "unit1"), held("b", "unit1"), held("c", "x", resource="other/thing"))
     async with serving(tmp_path, lister) as path:
