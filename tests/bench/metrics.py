@@ -172,9 +172,8 @@ async def churn(seconds: float) -> list[Row]:
             await asyncio.to_thread(_complete, url, 1)
             pods.delete("first")
             await asyncio.sleep(3)
-            reading = asyncio.create_task(scrapes.run(url, changes, pause=0.2))
-            await changes.run(seconds=seconds, per_second=10)
-            reading.cancel()
-            await asyncio.wait({reading})
+            await asyncio.gather(
+                scrapes.run(url, changes, seconds=seconds, pause=0.2), changes.run(seconds=seconds, per_second=10)
+            )
     measured = f"{len(scrapes.wrong)} wrong of {scrapes.pages} pages, oldest {scrapes.oldest:.1f} s"
     return [(f"{changes.changes} starts and stops of pods in {seconds:g} s", measured, "0 wrong, oldest ≤ 5 s")]

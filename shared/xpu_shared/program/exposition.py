@@ -40,7 +40,8 @@ class Series:
     def add(self, family: Family, labels: str, value: float | None) -> None:
         """One sample; `labels` is what `labels_text` makes. A value that is not known, or is no number, gives none."""
         if value is not None and math.isfinite(value):
-            text = f"{family.name}{{{labels}}} {value}\n" if labels else f"{family.name} {value}\n"
+            number = int(value) if isinstance(value, bool) else value
+            text = f"{family.name}{{{labels}}} {number}\n" if labels else f"{family.name} {number}\n"
             self._lines.setdefault(family, []).append(text)
 
     def extend(self, samples: Iterable[Sample]) -> None:

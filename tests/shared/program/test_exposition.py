@@ -29,6 +29,13 @@ def test_what_is_not_known_or_no_number_has_no_series_and_no_heading() -> None:
     assert series.text(openmetrics=False) == ""
 
 
+def test_yes_is_1_and_no_is_0() -> None:
+    series = Series()
+    series.extend([(GAUGE, {"n": 1}, True), (GAUGE, {"n": 2}, False)])
+
+    assert series.text(openmetrics=False).splitlines()[2:] == ['demo_celsius{n="1"} 1', 'demo_celsius{n="2"} 0']
+
+
 def test_a_label_without_a_value_is_left_out_and_0_is_a_value() -> None:
     assert labels_text({"a": None, "b": "", "c": 0, "d": "x"}) == 'c="0",d="x"'
     assert labels_text({}) == ""
