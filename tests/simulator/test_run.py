@@ -184,7 +184,7 @@ def test_a_terminal_that_lacks_a_character_shows_another(
 
 @pytest.mark.parametrize(
     ("size", "error"),
-    [("size=16k", "No space left on device: '"), ("nr_inodes=200", "the kubelet cannot listen on ")],
+    [("size=16k", "No space left on device: '"), ("nr_inodes=202", "the kubelet cannot listen on ")],
 )
 def test_where_there_is_no_room_for_its_files_one_line_names_the_file(directory: Path, size: str, error: str) -> None:
     with small_disk(directory, size):
