@@ -85,7 +85,7 @@ class Runner:
         watcher = DirectoryWatcher()
         for directory, _ in places:
             watcher.watch(directory.path, directory.look)
-        families = [family for plugin in self._plugins if (family := self._family(plugin, places, pod_resources))]
+        families = self._families(places, pod_resources)
         for family in families:
             for watched in family.watched_directories:
                 watcher.watch(watched, family.event)
@@ -114,6 +114,14 @@ class Runner:
         finally:
             for close in reversed(closers):
                 close()
+
+    def _families(
+        self, places: Sequence[tuple[SocketDirectory, ServerType]], pod_resources: PodResources
+    ) -> list[Family]:
+        families = [family for plugin in self._plugins if (family := self._family(plugin, places, pod_resources))]
+        if not families:
+            raise RuntimeError("no plugin is left to run")
+        return families
 
     def _family(
         self, plugin: Plugin, places: Sequence[tuple[SocketDirectory, ServerType]], pod_resources: PodResources
