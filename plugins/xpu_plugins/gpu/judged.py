@@ -69,7 +69,7 @@ class JudgedGpuPlugin(GpuPlugin):
         addresses = {device.hardware for device in devices}
         with self._lock:
             now = time.monotonic()
-            self._judges.expect(addresses - {""}, now)
+            self._judges.expect(sorted(addresses - {""}), now)
             opinions = {address: self._judges.opinion(address or None, now) for address in addresses}
         loop = self._loop
         if loop is not None:
@@ -105,8 +105,8 @@ class JudgedGpuPlugin(GpuPlugin):
         def take(endpoint: str, message: "Received") -> None:
             reader = readers.setdefault(endpoint, SidecarReader(limits(self._settings)))
             snapshot, age = message.envelope.payload, max(0.0, time.monotonic() - message.made_at)
-            looks = reader.looks(snapshot, age=age, validity=message.envelope.validity) if self._judging else {}
-            self._take(endpoint, looks, facts(snapshot))
+            looks = reader.looks(snapshot, age=age, validity=message.envelope.validity)
+            self._take(endpoint, looks if self._settings.health_management else {}, facts(snapshot))
 
         self._sidecars = Sidecars(self._settings)
         await self._sidecars.run(take)
