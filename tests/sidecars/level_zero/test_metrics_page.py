@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import re
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -209,6 +211,18 @@ def test_a_sink_or_name_that_cannot_be_used_ends_the_program_with_2(arguments: t
     program = Program(*arguments)
     assert program.end_by_itself() == 2
     assert expected in program.log
+
+
+def test_nothing_costly_is_imported_before_it_is_needed() -> None:
+    """gRPC comes with the kubelet's socket, YAML with a file, TLS with --label-sink=node, the library in a child."""
+    code = (
+        "import sys, xpu_sidecars.level_zero.__main__, xpu_sidecars.level_zero.sidecar,"
+        " xpu_sidecars.level_zero.observation; print(*({'grpc', 'prometheus_client', 'yaml', 'pydantic', 'ctypes',"
+        " 'xpu_shared.api_server', 'xpu_wire.podresources_v1_pb2'} & sys.modules.keys()))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.split() == []
 
 
 async def test_pods_are_named_soon_after_they_start_and_not_after_they_end(library: Scenario) -> None:
