@@ -33,7 +33,7 @@ def provisioning(runs: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
         node = IdxdNode(Path(directory), *(Dsa(number=2 * number) for number in range(DEVICES)))
         file = node.file(layout(*(queue(number) for number in range(QUEUES))))
-        command = [program, "plan", f"--config={file}", f"--sysfs-root={node.tree.sysfs}", "--output=json"]
+        command = [str(program), "plan", f"--config={file}", f"--sysfs-root={node.tree.sysfs}", "--output=json"]
         plans = []
         for _ in range(runs):
             started = time.perf_counter()
