@@ -174,6 +174,19 @@ def test_a_device_that_is_used_meanwhile_is_left_alone(node: IdxdNode) -> None:
     assert (outcome.result, kernel.writes) == ("busy", [])
 
 
+def test_a_kernel_that_forgets_what_was_written_is_told(node: IdxdNode) -> None:
+    class Forgetful(Interposed):
+        def write(self, path: str, text: str) -> None:
+            super().write(path, text)
+            if path.endswith("user/bind"):
+                (queue,) = node.state().queues
+                node.become(queues=(replace(queue, priority=1),))
+
+    (outcome,) = node.apply(BULK, sysfs=Forgetful(node.sysfs))
+    assert (outcome.result, outcome.wrong) == ("failed", True)
+    assert "writes more are needed" in outcome.messages[0]
+
+
 def test_eight_devices_with_eight_queues_take_less_than_a_second_of_planning(tmp_path: Path) -> None:
     from xpu_simulator.families.idxd.device import Dsa
 
