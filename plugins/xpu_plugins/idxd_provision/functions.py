@@ -14,6 +14,7 @@ from xpu_shared.provisioning.users import open_files
 FUNCTIONS = "bus/pci/devices"
 DRIVERS = "bus/pci/drivers"
 INTEL = "0x8086"
+VFIO = "vfio-pci"
 NO_OVERRIDE = "(null)"  # as the kernel shows it
 PATIENCE = 5.0  # seconds for a driver to take a function
 
@@ -93,8 +94,14 @@ def _users(function: Function, sysfs: Sysfs, dev: Path) -> str:
     """Who uses it, in words; empty: nobody, as far as can be seen."""
     if function.device is not None:
         return f"has {function.device.clients} clients" if function.device.clients else ""
-    if function.driver != "vfio-pci":
+    if function.driver != VFIO:
         return ""
+    try:
+        # vfio-pci enables a function when it is opened, and no later than its last user closes it again.
+        if sysfs.read(f"{FUNCTIONS}/{function.address}/enable") != "0":
+            return "is enabled: a program or virtual machine has it open"
+    except FileNotFoundError:
+        pass
     try:
         group = sysfs.target(f"{FUNCTIONS}/{function.address}/iommu_group")
     except OSError:
