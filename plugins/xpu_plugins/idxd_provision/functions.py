@@ -27,8 +27,12 @@ class Function:
     device: Device | None  # its idxd device, while it is bound to that driver
 
 
-def read_functions(sysfs: Sysfs, ids: Collection[str]) -> list[Function]:
-    """The node's DSA functions by address. One that cannot be read has just gone."""
+def read_functions(sysfs: Sysfs, ids: Collection[str], *, override: str | None = None) -> list[Function]:
+    """The node's DSA functions by address. One that cannot be read has just gone.
+
+    Args:
+        override: only those whose driver_override says this.
+    """
     try:
         entries = sysfs.names(FUNCTIONS)
     except FileNotFoundError:
@@ -37,7 +41,9 @@ def read_functions(sysfs: Sysfs, ids: Collection[str]) -> list[Function]:
     for address in sorted((entry for entry in entries if PCI_ADDRESS.fullmatch(entry)), key=address_order):
         place = f"{FUNCTIONS}/{address}"
         try:
-            if sysfs.read(f"{place}/vendor") == INTEL and sysfs.read(f"{place}/device") in ids:
+            if sysfs.read(f"{place}/vendor") != INTEL or sysfs.read(f"{place}/device") not in ids:
+                continue
+            if override is None or _override(sysfs, place) == override:
                 functions.append(_function(sysfs, address))
         except OSError:
             continue

@@ -57,8 +57,12 @@ class IdxdProvisioner:
         return [*back, *plans, *(self._absent(dev) for dev in absent)]
 
     def plan(self, device: str) -> DevicePlan:
-        vfio = self._surroundings.driver == functions.VFIO
-        for plan in self._functions(functions.VFIO) if vfio else self._functions_for_idxd() if ":" in device else ():
+        bindings: Sequence[DevicePlan] = ()
+        if self._surroundings.driver == functions.VFIO:
+            bindings = self._functions(functions.VFIO)
+        elif ":" in device:  # a function's address
+            bindings = self._functions_for_idxd()
+        for plan in bindings:
             if plan.device == device:
                 return plan
         try:
@@ -146,8 +150,8 @@ class IdxdProvisioner:
         """
         if self._surroundings.driver is not None:
             return self._functions(self._surroundings.driver)
-        found = functions.read_functions(self._sysfs, self._surroundings.pci_ids)
-        given = [one for one in found if one.override == functions.VFIO and one.driver in ("", functions.VFIO)]
+        found = functions.read_functions(self._sysfs, self._surroundings.pci_ids, override=functions.VFIO)
+        given = [one for one in found if one.driver in ("", functions.VFIO)]
         if not given or not self._sysfs.exists(f"{functions.DRIVERS}/idxd"):
             return []
         dev, on_busy = self._settings.dev_root, self._settings.on_busy
