@@ -81,10 +81,10 @@ def test_a_page_of_xpu_manager_by_https_with_a_token(directory: Path, tmp_path: 
         node="two-islands",
     )
     labels = root(simulator) / "features.d/xpum-sidecar-labels.txt"
+    simulator.read_until("an XPU Manager serves https://127.0.0.1:")
     wait_for(labels, "gpu.intel.com/xe-links=0.0-1.0_0.0-2.0_0.0-3.0_0.1-1.1_0.1-2.1_0.1-3.1_1.0-2.0_1.0-3.0")
     simulator.process.terminate()
     assert simulator.finish() == 0, simulator.output
-    assert "an XPU Manager serves https://127.0.0.1:" in simulator.output
 
 
 def test_files_for_tls_that_cannot_be_used_are_one_line(directory: Path) -> None:
