@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 
 from xpu_shared.device import ScanResult
 from xpu_shared.health import UNKNOWN
@@ -23,6 +24,7 @@ def look_once(plugin: Plugin, *, patience: float) -> ScanResult:
 
 async def _listen_and_scan(plugin: Plugin, patience: float) -> ScanResult:
     assert isinstance(plugin, RunsBesideScans)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own lines are nobody's business here
     changed = asyncio.Event()
     source = asyncio.create_task(plugin.run_beside_scans(Causes(scan=changed.set, judge=changed.set)))
     try:

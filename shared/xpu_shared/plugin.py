@@ -139,7 +139,7 @@ class PrefersDevices(Protocol):
     def prefer(
         self, device_type: str, available: Sequence[str], must_include: Sequence[str], size: int
     ) -> Sequence[str]:
-        """Choose `size` of `available`, `must_include` among them. Pure and quick: it runs on the event loop.
+        """Choose `size` of `available`, `must_include` among them. A function of its arguments: calls may overlap.
 
         The framework has checked that an answer is possible (0 < size <= len(available), all distinct).
         """

@@ -90,9 +90,7 @@ class Runner:
         for directory, _ in places:
             watcher.watch(directory.path, directory.look)
         events = self._node_events() if settings.events else None
-        families = [
-            family for plugin in self._plugins if (family := self._family(plugin, places, pod_resources, events))
-        ]
+        families = self._families(places, pod_resources, events)
         for family in families:
             for watched in family.watched_directories:
                 watcher.watch(watched, family.event)
@@ -121,6 +119,19 @@ class Runner:
         finally:
             for close in reversed(closers):
                 close()
+
+    def _families(
+        self,
+        places: Sequence[tuple[SocketDirectory, ServerType]],
+        pod_resources: PodResources,
+        events: "NodeEvents | None",
+    ) -> list[Family]:
+        families = [
+            family for plugin in self._plugins if (family := self._family(plugin, places, pod_resources, events))
+        ]
+        if not families:
+            raise RuntimeError("no plugin is left to run")
+        return families
 
     def _family(
         self,

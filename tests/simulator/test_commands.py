@@ -149,8 +149,7 @@ def test_what_cannot_be_done_is_one_line(simulator: Simulator, command: Command)
     [
         (
             "",
-            "the following arguments are required: "
-            "{run,add,remove,rebind,fault,kill,kubelet,reboot,pod,status,tree,fakedev}",
+            "required: {run,add,remove,rebind,fault,kill,kubelet,reboot,pod,status,tree,fakedev}",
         ),
         ("frob", "choose from 'run', 'add', 'remove'"),
         ("add", "the following arguments are required: DEVICE"),

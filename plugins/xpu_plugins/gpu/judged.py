@@ -69,7 +69,7 @@ class JudgedGpuPlugin(GpuPlugin):
         hardware = {device.hardware for device in devices}
         with self._lock:
             now = time.monotonic()
-            self._judges.expect(hardware - {""}, now)
+            self._judges.expect(sorted(hardware - {""}), now)
             opinions = {address: self._judges.opinion(address or None, now) for address in hardware}
         loop = self._loop
         if loop is not None:
@@ -107,8 +107,8 @@ class JudgedGpuPlugin(GpuPlugin):
         def take(endpoint: str, message: "Received") -> None:
             reader = readers.setdefault(endpoint, SidecarReader(limits(self._settings)))
             snapshot, age = message.envelope.payload, max(0.0, time.monotonic() - message.made_at)
-            looks = reader.looks(snapshot, age=age, validity=message.envelope.validity) if self._judging else {}
-            self._take(endpoint, looks, facts(snapshot))
+            looks = reader.looks(snapshot, age=age, validity=message.envelope.validity)
+            self._take(endpoint, looks if self._settings.health_management else {}, facts(snapshot))
 
         self._sidecars = Sidecars(self._settings)
         await self._sidecars.run(take, self._take_topology)

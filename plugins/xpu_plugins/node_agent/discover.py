@@ -7,13 +7,16 @@ from xpu_plugins.node_agent.families import program
 from xpu_plugins.node_agent.settings import NAME, LoadedAgent
 from xpu_shared.acceptance import accept
 from xpu_shared.device import ScanResult
-from xpu_shared.discovery import as_table, as_values, write
+from xpu_shared.discovery import PATIENCE, as_table, as_values, write
+from xpu_shared.looking import look_once
 from xpu_shared.plugin import Plugin
+from xpu_shared.program import logs
 from xpu_shared.program.settings import FamilySettings
 
 
 def discover(loaded: LoadedAgent) -> int:
     """Print it; the exit code is 1 when no family can see anything. One that cannot says so on standard error."""
+    logs.silence()  # what there is to say is printed
     tables: list[str] = []
     values: dict[str, list[dict[str, object]]] = {"resources": [], "rejected": [], "problems": []}
     for family, settings in loaded.families.items():
@@ -36,5 +39,5 @@ def discover(loaded: LoadedAgent) -> int:
 
 def _scan(family: str, settings: FamilySettings) -> tuple[Plugin, ScanResult]:
     plugin = program(family).plugin(settings)
-    found = plugin.scan()
+    found = look_once(plugin, patience=PATIENCE)
     return plugin, accept(plugin.namespace, found, settings.socket_directories, instance=settings.instance)

@@ -122,14 +122,14 @@ class Servicer(DevicePluginServicer):
         return await self._answer("GetPreferredAllocation", context, self._preferred(request))
 
     async def _preferred(self, request: pb.PreferredAllocationRequest) -> pb.PreferredAllocationResponse:
-        responses = [
-            pb.ContainerPreferredAllocationResponse(
-                deviceIDs=self._preference(
-                    asked.available_deviceIDs, asked.must_include_deviceIDs, asked.allocation_size
-                )
-            )
-            for asked in request.container_requests
-        ]
+        def choose() -> list[Sequence[str]]:
+            return [
+                self._preference(asked.available_deviceIDs, asked.must_include_deviceIDs, asked.allocation_size)
+                for asked in request.container_requests
+            ]
+
+        chosen = await in_daemon_thread(choose, name=f"preference {self._resource}")
+        responses = [pb.ContainerPreferredAllocationResponse(deviceIDs=ids) for ids in chosen]
         return pb.PreferredAllocationResponse(container_responses=responses)
 
     def _preference(self, available: Sequence[str], must_include: Sequence[str], size: int) -> Sequence[str]:

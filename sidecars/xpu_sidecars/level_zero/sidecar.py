@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -111,7 +110,7 @@ class Sidecar:
         publisher = Publisher(
             settings.endpoints,
             source=SOURCE,
-            node=os.environ.get("NODE_NAME") or socket.gethostname(),
+            node=os.environ.get("NODE_NAME", ""),
             validity=max(VALIDITY * settings.sampling_interval, SHORTEST_VALIDITY),
             keys=self._keys,
         )

@@ -295,6 +295,20 @@ def page(port: int) -> str:
         return str(response.read().decode())
 
 
+async def test_beside_xpumd_telemetry_is_no_second_source_of_health(
+    tree: SimulatedTree, tmp_path: Path, endpoint: str
+) -> None:
+    choices: Mapping[str, object] = {"health_management": False, "xpumd_endpoint": tmp_path / "nobody"}
+    with publishing(endpoint) as publisher:
+        publisher.publish(gpus(gpu(A, 200.0), gpu(B)))
+        async with plugin_with(tree, tmp_path, endpoint, **choices) as node:
+            await node.kubelet.wait_for_list(I915, allocatable(2))
+            pod = await node.kubelet.admit("pod", {I915: 2})
+
+            assert "XPU_GPU_MEMORY_BYTES" in pod.given.envs
+            assert [len(event.unhealthy) for event in node.lists] == [0]
+
+
 class TestDiscover:
     def discover(
         self, tree: SimulatedTree, endpoint: str, capsys: pytest.CaptureFixture[str], *flags: str

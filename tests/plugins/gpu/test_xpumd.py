@@ -1,6 +1,7 @@
 """xpumd as a source of health: its answers as looks, and the stream over a real socket."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from framework import running
 from handmade_gpus import HandmadeGpus
@@ -123,6 +126,26 @@ class TestAnswers:
 
         assert facts(response) == {ADDRESS: Facts(memory_bytes=2**36)}
         assert facts(answer()) == {ADDRESS: Facts(uuid="u-7")}
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda address, statuses: answer(*(status(*each) for each in statuses), address=address).devices[0],
+            st.sampled_from([ADDRESS, "0000:6A:00.0", "", "x"]) | st.text(),
+            st.lists(st.tuples(st.text(), st.integers(-(2**31), 2**31 - 1), st.text(), st.text())),
+        )
+    )
+)
+def test_whatever_it_answers_is_understood_or_left_out(devices: Sequence[pb.DeviceHealth]) -> None:
+    response = pb.DeviceHealthResponse.FromString(pb.DeviceHealthResponse(devices=devices).SerializeToString())
+    found = looks(response, tolerated=("throttled",), max_age=60.0)
+
+    assert set(found) <= {ADDRESS} | {device.info.pci.bdf.lower() for device in devices}
+    assert set(facts(response)) == set(found)
+    for seen in found.values():
+        assert all(re.fullmatch(r"xpumd-[a-z0-9_.-]*", name) for name in seen.findings)
+        assert all(finding.text.isprintable() for finding in seen.findings.values())
 
 
 Stream = Callable[[int], AsyncIterator[pb.DeviceHealthResponse]]
