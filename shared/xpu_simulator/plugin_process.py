@@ -26,12 +26,15 @@ PLUGIN_FLAGS = {
     "uevent-socket": "{uevent_socket}",
 }
 FLAGS = "{flags}"
+METRICS = "{metrics_address}"  # may be given to a program that is told the rest by us
 SIDECAR = "xpu-level-zero-sidecar"
 SIDECAR_FLAGS = {
     "sysfs-root": "{sysfs_root}",
     "library": "{level_zero_library}",
     "publish": "{telemetry}",
-    "metrics-address": "127.0.0.1:0",
+    "metrics-address": "{metrics_address}",
+    "kubelet-dir": "{kubelet_dir}",
+    "features-dir": "{features_dir}",
 }
 XELINK_SIDECAR = "xpu-xelink-sidecar"
 XELINK_FLAGS = {
@@ -40,7 +43,7 @@ XELINK_FLAGS = {
     "publish": "{topology}",
     "features-dir": "{features_dir}",
     "tmp-dir-prefix": "{features_dir}",
-    "metrics-address": "127.0.0.1:0",
+    "metrics-address": "{metrics_address}",
     "interval": "1",
     "startup-delay": "0",
 }
@@ -64,8 +67,8 @@ def command_line(text: str, paths: Mapping[str, object]) -> list[str]:
     program, *arguments = parts
     placeholders = {f"{{{name}}}": str(path) for name, path in paths.items()}
     flags = _flags(Path(program).name)
-    own = [value for value in flags.values() if value.startswith("{")]
-    if flags and not any(placeholder in text for placeholder in (FLAGS, *own)):
+    chosen = [value for value in flags.values() if value.startswith("{") and value != METRICS]
+    if flags and not any(placeholder in text for placeholder in (FLAGS, *chosen)):
         arguments.insert(0, FLAGS)  # what is given wins
     told = [part for flag, value in (flags or PLUGIN_FLAGS).items() for part in (f"--{flag}", value)]
     arguments = [part for argument in arguments for part in (told if argument == FLAGS else [argument])]

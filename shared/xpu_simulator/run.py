@@ -12,6 +12,7 @@ from typing import Any
 from xpu_simulator.actions import Actions
 from xpu_simulator.control import Control, listening, socket_path
 from xpu_simulator.errors import UsageError
+from xpu_simulator.exports import Exports, free_address
 from xpu_simulator.fabric.xpu_manager import XpuManager
 from xpu_simulator.kubelet.cdi import cdi_names
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
@@ -28,7 +29,7 @@ from xpu_simulator.simulated_node import SimulatedNode
 from xpu_simulator.status import Observer
 from xpu_simulator.workspace import Workspace
 
-FEATURES = "features.d"  # where NFD would read label files
+FEATURES = "features.d"  # below the node's root, for NFD's feature files
 XPUM_URL = "{xpum_url}"  # in a command: there has to be an XPU Manager
 
 
@@ -52,13 +53,14 @@ async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
     report = Report(page)
     interruption = _interruption(page)
     root = workspace.root
-    (root / FEATURES).mkdir()
     shown: list[SimulatedNode] = []
     xpum = _xpu_manager(simulation, lambda: "".join(node.xpu_manager_page() for node in shown))
     xpum_url = xpum.url if xpum else ""
-    places = [_paths(root, number, xpum_url) for number in range(len(simulation.plugins))]
-    commands = [command_line(text, place) for text, place in zip(simulation.plugins, places, strict=True)]
-    listeners = [Path(place["uevent_socket"]) for place in places]
+    addresses = [free_address() for _ in simulation.plugins]
+    paths = [_paths(root, number, address, xpum_url) for number, address in enumerate(addresses)]
+    commands = [command_line(text, place) for text, place in zip(simulation.plugins, paths, strict=True)]
+    listeners = [Path(place["uevent_socket"]) for place in paths]
+    (root / FEATURES).mkdir()
     heard = [path for path, command in zip(listeners, commands, strict=True) if _mentions(command, path)]
     node = SimulatedNode(simulation.node, root, *heard)
     shown.append(node)
@@ -85,7 +87,8 @@ async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
         plugins,
         page.showing(status),
     ):
-        playing = Player(actions, kubelet, report).play(scenario) if scenario else _forever()
+        exports = Exports(addresses, root / FEATURES)
+        playing = Player(actions, kubelet, report, exports).play(scenario) if scenario else _forever()
         await _until_the_end(playing, plugins, interruption, report)
     report.summary()
     if interruption.done() and (scenario or interruption.result() == signal.SIGPIPE):
@@ -115,8 +118,8 @@ def _xpu_manager(simulation: Simulation, text: Callable[[], str]) -> XpuManager 
     return XpuManager(text, tls=simulation.xpum_tls, token=simulation.xpum_token)
 
 
-def _paths(root: Path, plugin: int, xpum_url: str) -> Mapping[str, Path | str]:
-    """Where a plugin finds its node: all of them on the same one, each with a socket of its own for events."""
+def _paths(root: Path, plugin: int, address: str, xpum_url: str) -> Mapping[str, Path | str]:
+    """Where a plugin finds its node: all of them on the same one, each with its own socket for events and its page."""
     return {
         "sysfs_root": root / "sys",
         "dev_root": root / "dev",
@@ -125,10 +128,11 @@ def _paths(root: Path, plugin: int, xpum_url: str) -> Mapping[str, Path | str]:
         "cdi_dir": root / "cdi",
         "uevent_socket": root / f"uevents-{plugin}",
         "level_zero_library": root / "level-zero" / SONAME,
-        "features_dir": root / FEATURES,
         "xpum_url": xpum_url,
         "topology": f"ipc://{root}/telemetry/xelink.sock",
         "telemetry": f"ipc://{root}/telemetry/level-zero.sock",
+        "features_dir": root / FEATURES,
+        "metrics_address": address,
     }
 
 
