@@ -63,9 +63,9 @@ def reading(samples: Sequence[Sample], rules: LabelRules) -> Reading:
     known = _Known()
     sightings = list(_sightings(samples, known))
     lanes = _lanes(sightings)
+    problems = list(_disagreements(sightings, known))
     if len(lanes) > MOST_LINKS:
         raise SourceError("too many links", f"{len(lanes)} links, at most {MOST_LINKS} are possible")
-    problems: list[SourceProblem] = []
     return Reading(
         source=SOURCE,
         devices=tuple(_devices(known)),
@@ -132,6 +132,19 @@ def _lanes(sightings: Sequence[Sighting]) -> dict[tuple[Tile, Tile], int]:
         pair = (min(one, other), max(one, other))
         lanes[pair] = max(lanes.get(pair, 0), count)
     return lanes
+
+
+def _disagreements(sightings: Sequence[Sighting], known: _Known) -> Iterator[SourceProblem]:
+    """Pairs of tiles of which samples tell different lanes."""
+    told: dict[tuple[Tile, Tile], set[int]] = {}
+    for sighting in sightings:
+        pair = (min(sighting.local, sighting.remote), max(sighting.local, sighting.remote))
+        told.setdefault(pair, set()).add(sighting.lanes)
+    for ((device, tile), (other, other_tile)), lanes in sorted(told.items()):
+        if len(lanes) > 1:
+            known.errors["lanes differ"] += 1
+            texts = " and ".join(map(str, sorted(lanes)))
+            yield SourceProblem(subject=f"link {device}.{tile}-{other}.{other_tile}", text=f"has {texts} lanes")
 
 
 def _devices(known: _Known) -> Iterator[TopologyDevice]:

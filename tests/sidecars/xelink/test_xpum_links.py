@@ -111,6 +111,7 @@ def test_lanes_are_the_better_direction_s_worst(lanes: list[tuple[str, str, int]
 
     assert found.value == value
     assert [link.lanes for link in found.links] == [counted]
+    assert len(found.problems) == (len({one[2] for one in lanes}) > 1)
 
 
 def test_links_have_addresses_of_their_local_sides() -> None:
