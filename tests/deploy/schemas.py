@@ -10,6 +10,7 @@ VERSIONS = ("1.34", "1.37")  # the oldest and the newest that are supported
 FOREIGN = {  # kinds of others, whose definitions come with their own programs
     "NodeFeatureRule",
     "PodMonitor",
+    "PrometheusRule",
     "ServiceMonitor",
 }
 
