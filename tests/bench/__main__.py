@@ -13,6 +13,7 @@ from bench import measurements, metrics, sidecar, telemetry, topology
 from bench.agent import agent, single_programs
 from bench.isolation import isolation
 from bench.measurements import Row
+from bench.provisioning import provisioning
 
 
 def main() -> None:
@@ -43,6 +44,7 @@ def main() -> None:
     rows += asyncio.run(metrics.scraping(100))
     rows += asyncio.run(metrics.labels(4 if quick else 20))
     rows += asyncio.run(metrics.churn(8 if quick else 60))
+    rows += provisioning(3 if quick else 11)
     print_table(rows)
 
 
