@@ -1,4 +1,4 @@
-"""The page about installing names what there is to install: every kustomization, and every section of the chart's values."""
+"""The page about installing names all there is to install: kustomizations, and sections of the chart's values."""
 
 import re
 from pathlib import Path
