@@ -45,6 +45,7 @@ def main() -> None:
     rows += asyncio.run(metrics.scraping(100))
     rows += asyncio.run(metrics.labels(4 if quick else 20))
     rows += asyncio.run(metrics.churn(8 if quick else 60))
+    rows += provisioning(3 if quick else 11)
     rows += asyncio.run(xelink.changes(6 if quick else 40))
     rows += asyncio.run(xelink.cost(5 if quick else 30))
     print_table(rows)

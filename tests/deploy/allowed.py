@@ -33,6 +33,7 @@ HOST_PATHS = {
 TOKENS = {  # containers that have a service account token, which is in a volume of their own
     ("intel-gpu-plugin", "intel-gpu-levelzero"): "to label its node through the API server, where that is chosen",
     ("xpu-level-zero-sidecar", "intel-gpu-levelzero"): "the same",
+    ("xpu-xelink-sidecar", "xelink-sidecar"): "the same",
     ("sgx-node-init", "sgx-node-init"): "to tell the node's enclave memory",
     **{
         (name, name): "to write Events, where that is chosen"
