@@ -3,8 +3,8 @@
     python -m images [NAME …]     all images of images.toml, or those named
 
 Environment: BASE_IMAGE, a Debian with Python; by default one is made with debian-base, once. SOURCE_DATE_EPOCH, by
-default the commit's time. LEVEL_ZERO_PACKAGES, a directory with Debian packages of Intel's driver for intel-gpu-levelzero.
-IMAGES_DIR, by default build/images.
+default the commit's time. LEVEL_ZERO_PACKAGES, a directory with Debian packages of Intel's driver, for the image
+intel-gpu-levelzero. IMAGES_DIR, by default build/images.
 """
 
 import gzip

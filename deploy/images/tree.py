@@ -129,11 +129,10 @@ def copy_packages(packages: Path, there: Path) -> None:
 
 def write_launchers(programs: dict[str, str], root: Path) -> None:
     """Programs at the paths that manifests name. -s, -P: only what is in the image is imported."""
-    directory = root / "usr/local/bin"
-    directory.mkdir(parents=True, exist_ok=True)
     for name, entry_point in programs.items():
         module, _, function = entry_point.partition(":")
-        launcher = directory / name
+        launcher = root / "usr/local/bin" / name
+        launcher.parent.mkdir(parents=True, exist_ok=True)
         code = f"import sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n"
         launcher.write_text(f"#!{Path(sys.executable).resolve()} -sP\n{code}")
         launcher.chmod(0o755)
