@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
-from images.components import debian_components, python_components
+from images.components import debian_components, driver_component, python_components
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # Opened by name at run time, so that nothing is linked with them: udev by pyudev, gcc_s by threads that end.
@@ -77,14 +77,18 @@ def main(context: Path, root: Path) -> None:
         (root / directory).mkdir()
         (root / directory).chmod(mode)
     copied = interpreter(root)
-    driver_packages(context / "drivers", root)
+    drivers = driver_packages(context / "drivers", root)
     packages = Path(site.getsitepackages()[0])
     copy_packages(context / "packages", root / packages.relative_to("/"))
     write_launchers(description["programs"], root)
     copied += certificates(root)
     copied += libraries(root)
     write_users(root)
-    components = [*debian_components(copied, root), *python_components(root / packages.relative_to("/"), root)]
+    components = [
+        *debian_components(copied, root),
+        *drivers,
+        *python_components(root / packages.relative_to("/"), root),
+    ]
     (root / "licenses/components.json").write_text(json.dumps(components, indent=1) + "\n")
     byte_code(root, [sysconfig.get_path("stdlib"), str(packages)])
     subprocess.run(["chroot", root, sys.executable, "-sPB", "-c", IMPORT_EVERYTHING], check=True)
@@ -146,16 +150,19 @@ def certificates(root: Path) -> list[Path]:
     return [Path("/etc/ca-certificates.conf"), Path("/usr/sbin/update-ca-certificates")]
 
 
-def driver_packages(directory: Path, root: Path) -> None:
+def driver_packages(directory: Path, root: Path) -> list[dict[str, str]]:
     """Unpack the libraries of Debian packages, for the sidecar that opens a driver, and their licences."""
+    components = []
     for package in sorted(directory.glob("*.deb")):
-        unpacked = Path("/unpacked", package.name)
+        unpacked = Path("/unpacked", package.stem)
+        unpacked.mkdir(parents=True)
         subprocess.run(["dpkg-deb", "--extract", package, unpacked], check=True)
         for path in unpacked.rglob("*"):
             inside = Path("/", path.relative_to(unpacked))
             if not path.is_dir() and ".so" in path.name and "/lib" in str(inside):
                 shutil.copy(path, place(root, inside), follow_symlinks=False)
-        shutil.copytree(unpacked / "usr/share/doc", root / "licenses", dirs_exist_ok=True)
+        components.append(driver_component(package, unpacked, root))
+    return components
 
 
 def libraries(root: Path) -> list[Path]:
