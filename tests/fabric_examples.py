@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import combinations
 
+from xpu_shared.telemetry.fabric import End
 from xpu_shared.telemetry.publisher import Publisher
-from xpu_shared.telemetry.topology import End, Link, LinkHealth, TopologyDevice, TopologySnapshot, TopologyState
+from xpu_shared.telemetry.topology import Link, LinkHealth, TopologyDevice, TopologySnapshot, TopologyState
 
 RATE = 53_000_000_000  # bit/s of a lane
 

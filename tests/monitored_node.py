@@ -37,7 +37,7 @@ class MonitoredNode:
     async def shows(self, metric: str) -> None:
         """Wait until a page has the metric."""
         async with asyncio.timeout(30):
-            while metric not in await asyncio.to_thread(lambda: self.metrics):
+            while metric not in await asyncio.to_thread(lambda: self.metrics):  # noqa: ASYNC110 - a page tells nobody
                 await asyncio.sleep(0.1)
 
     def fault(self, gpu: str, fault: Fault) -> None:

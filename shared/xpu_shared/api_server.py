@@ -8,18 +8,18 @@ renews it, and appears in no error.
 import http.client
 import json
 import os
-import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xpu_shared.node_name import is_node_name as is_node_name  # noqa: PLC0414 - for those who ask and request
+
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 LARGEST_ANSWER = 4 * 1024 * 1024  # bytes; a node with many images is some 100 KiB
 LARGEST_TOKEN = 64 * 1024
 LONGEST_TEXT = 256  # characters of a server's words in an error
-NODE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -114,11 +114,6 @@ class ApiServer:
         context = ssl.create_default_context(cafile=str(self.service_account / "ca.crt"))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
-
-
-def is_node_name(text: str) -> bool:
-    """Whether it can be a node's name, and so part of a request's path."""
-    return bool(NODE_NAME.fullmatch(text)) and ".." not in text
 
 
 def _message(answer: bytes) -> str:

@@ -26,12 +26,15 @@ PLUGIN_FLAGS = {
     "uevent-socket": "{uevent_socket}",
 }
 FLAGS = "{flags}"
+METRICS = "{metrics_address}"  # may be given to a program that is told the rest by us
 SIDECAR = "xpu-level-zero-sidecar"
 SIDECAR_FLAGS = {
     "sysfs-root": "{sysfs_root}",
     "library": "{level_zero_library}",
     "publish": "{telemetry}",
-    "metrics-address": "127.0.0.1:0",
+    "metrics-address": "{metrics_address}",
+    "kubelet-dir": "{kubelet_dir}",
+    "features-dir": "{features_dir}",
 }
 STOP_SECONDS = 5.0  # what a plugin has between SIGTERM and SIGKILL
 KEPT_LINES = 20
@@ -52,7 +55,8 @@ def command_line(text: str, paths: Mapping[str, object]) -> list[str]:
     program, *arguments = parts
     placeholders = {f"{{{name}}}": str(path) for name, path in paths.items()}
     flags = _flags(Path(program).name)
-    if flags and not any(placeholder in text for placeholder in (FLAGS, *flags.values())):
+    chosen = {placeholder for placeholder in flags.values() if placeholder != METRICS}
+    if flags and not any(placeholder in text for placeholder in (FLAGS, *chosen)):
         arguments.insert(0, FLAGS)  # what is given wins
     told = [part for flag, value in (flags or PLUGIN_FLAGS).items() for part in (f"--{flag}", value)]
     arguments = [part for argument in arguments for part in (told if argument == FLAGS else [argument])]

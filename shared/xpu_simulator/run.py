@@ -10,6 +10,7 @@ from typing import Any
 from xpu_simulator.actions import Actions
 from xpu_simulator.control import Control, listening, socket_path
 from xpu_simulator.errors import UsageError
+from xpu_simulator.exports import Exports, free_address
 from xpu_simulator.kubelet.cdi import cdi_names
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_simulator.level_zero.build import SONAME
@@ -24,6 +25,8 @@ from xpu_simulator.scenario import Scenario
 from xpu_simulator.simulated_node import SimulatedNode
 from xpu_simulator.status import Observer
 from xpu_simulator.workspace import Workspace
+
+FEATURES = "features.d"  # below the node's root, for NFD's feature files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +47,11 @@ async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
     report = Report(page)
     interruption = _interruption(page)
     root = workspace.root
-    commands = [command_line(text, _paths(root, number)) for number, text in enumerate(simulation.plugins)]
-    listeners = [Path(_paths(root, number)["uevent_socket"]) for number in range(len(commands))]
+    addresses = [free_address() for _ in simulation.plugins]
+    paths = [_paths(root, number, address) for number, address in enumerate(addresses)]
+    commands = [command_line(text, place) for text, place in zip(simulation.plugins, paths, strict=True)]
+    listeners = [Path(place["uevent_socket"]) for place in paths]
+    (root / FEATURES).mkdir()
     heard = [path for path, command in zip(listeners, commands, strict=True) if _mentions(command, path)]
     node = SimulatedNode(simulation.node, root, *heard)
     if any(_mentions(command, node.library.path) for command in commands):
@@ -66,7 +72,8 @@ async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
         plugins,
         page.showing(status),
     ):
-        playing = Player(actions, kubelet, report).play(scenario) if scenario else _forever()
+        exports = Exports(addresses, root / FEATURES)
+        playing = Player(actions, kubelet, report, exports).play(scenario) if scenario else _forever()
         await _until_the_end(playing, plugins, interruption, report)
     report.summary()
     if interruption.done() and (scenario or interruption.result() == signal.SIGPIPE):
@@ -89,8 +96,8 @@ def _interruption(page: Page) -> asyncio.Future[int]:
     return interruption
 
 
-def _paths(root: Path, plugin: int) -> Mapping[str, Path | str]:
-    """Where a plugin finds its node: all of them on the same one, each with a socket of its own for events."""
+def _paths(root: Path, plugin: int, address: str) -> Mapping[str, Path | str]:
+    """Where a plugin finds its node: all of them on the same one, each with its own socket for events and its page."""
     return {
         "sysfs_root": root / "sys",
         "dev_root": root / "dev",
@@ -100,6 +107,8 @@ def _paths(root: Path, plugin: int) -> Mapping[str, Path | str]:
         "uevent_socket": root / f"uevents-{plugin}",
         "level_zero_library": root / "level-zero" / SONAME,
         "telemetry": f"ipc://{root}/telemetry/level-zero.sock",
+        "features_dir": root / FEATURES,
+        "metrics_address": address,
     }
 
 

@@ -123,18 +123,32 @@ class Action(Part):
         return bool(self.add or self.remove or self.rebind)
 
 
+class Show(Part):
+    """Lines to show of what the node tells the outside; it is expected that there are some."""
+
+    metrics: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default_factory=list)  # their beginnings
+    labels: StrictBool = False
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.metrics and not self.labels:
+            raise ValueError("expected metrics or labels")
+        return self
+
+
 class Step(Action):
     """One thing that happens, what is expected of it, or both."""
 
     note: str = ""  # told before the step
     pause_seconds: Seconds | None = None
     expect: Mapping[ResourceName, Annotated[Counts, BeforeValidator(_counts)]] = Field(default_factory=dict)
+    show: Show | None = None
     within_seconds: Seconds = 5.0  # from the beginning of the step
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not self.actions and not self.expect:
-            raise ValueError(f"a step needs expect or one of {', '.join(('pause_seconds', *ACTIONS))}")
+        if not self.actions and not self.expect and not self.show:
+            raise ValueError(f"a step needs expect, show or one of {', '.join(('pause_seconds', *ACTIONS))}")
         return self
 
     @property

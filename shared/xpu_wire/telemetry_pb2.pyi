@@ -638,6 +638,7 @@ class Device(_message.Message):
     FREQUENCIES_FIELD_NUMBER: _builtins.int
     ENGINES_FIELD_NUMBER: _builtins.int
     RAS_FIELD_NUMBER: _builtins.int
+    FABRIC_PORTS_FIELD_NUMBER: _builtins.int
     FIRMWARES_FIELD_NUMBER: _builtins.int
     UUID_FIELD_NUMBER: _builtins.int
     VENDOR_ID_FIELD_NUMBER: _builtins.int
@@ -684,9 +685,9 @@ class Device(_message.Message):
     @_builtins.property
     def ras(self) -> _containers.RepeatedCompositeFieldContainer[Global___RasErrorSet]: ...
     @_builtins.property
-    def firmwares(self) -> _containers.RepeatedCompositeFieldContainer[Global___Firmware]:
-        """14: fabric ports"""
-
+    def fabric_ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___FabricPort]: ...
+    @_builtins.property
+    def firmwares(self) -> _containers.RepeatedCompositeFieldContainer[Global___Firmware]: ...
     def __init__(
         self,
         *,
@@ -703,6 +704,7 @@ class Device(_message.Message):
         frequencies: _abc.Iterable[Global___FrequencyDomain] | None = ...,
         engines: _abc.Iterable[Global___EngineGroup] | None = ...,
         ras: _abc.Iterable[Global___RasErrorSet] | None = ...,
+        fabric_ports: _abc.Iterable[Global___FabricPort] | None = ...,
         firmwares: _abc.Iterable[Global___Firmware] | None = ...,
         uuid: _builtins.bytes = ...,
         vendor_id: _builtins.int | None = ...,
@@ -715,7 +717,7 @@ class Device(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_device_id", b"_device_id", "_integrated", b"_integrated", "_subdevices", b"_subdevices", "_vendor_id", b"_vendor_id", "bus_ok", b"bus_ok", "device_id", b"device_id", "integrated", b"integrated", "memory_ok", b"memory_ok", "pci", b"pci", "soc_ok", b"soc_ok", "state", b"state", "subdevices", b"subdevices", "vendor_id", b"vendor_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_device_id", b"_device_id", "_integrated", b"_integrated", "_subdevices", b"_subdevices", "_vendor_id", b"_vendor_id", "bus_ok", b"bus_ok", "device_id", b"device_id", "driver_version", b"driver_version", "engines", b"engines", "firmwares", b"firmwares", "frequencies", b"frequencies", "groups", b"groups", "integrated", b"integrated", "memory", b"memory", "memory_ok", b"memory_ok", "model", b"model", "pci", b"pci", "pci_address", b"pci_address", "power", b"power", "ras", b"ras", "serial_number", b"serial_number", "soc_ok", b"soc_ok", "state", b"state", "subdevices", b"subdevices", "temperatures", b"temperatures", "uuid", b"uuid", "vendor_id", b"vendor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_device_id", b"_device_id", "_integrated", b"_integrated", "_subdevices", b"_subdevices", "_vendor_id", b"_vendor_id", "bus_ok", b"bus_ok", "device_id", b"device_id", "driver_version", b"driver_version", "engines", b"engines", "fabric_ports", b"fabric_ports", "firmwares", b"firmwares", "frequencies", b"frequencies", "groups", b"groups", "integrated", b"integrated", "memory", b"memory", "memory_ok", b"memory_ok", "model", b"model", "pci", b"pci", "pci_address", b"pci_address", "power", b"power", "ras", b"ras", "serial_number", b"serial_number", "soc_ok", b"soc_ok", "state", b"state", "subdevices", b"subdevices", "temperatures", b"temperatures", "uuid", b"uuid", "vendor_id", b"vendor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__device_id: _TypeAlias = _typing.Literal["device_id"]  # noqa: Y015
     _WhichOneofArgType__device_id: _TypeAlias = _typing.Literal["_device_id", b"_device_id"]  # noqa: Y015

@@ -9,10 +9,11 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from bench import measurements, sidecar, telemetry, topology
+from bench import measurements, metrics, sidecar, telemetry, topology
 from bench.agent import agent, single_programs
 from bench.isolation import isolation
 from bench.measurements import Row
+from bench.provisioning import provisioning
 
 
 def main() -> None:
@@ -39,6 +40,11 @@ def main() -> None:
     rows += asyncio.run(telemetry.fan_out(10 if quick else 100))
     rows += asyncio.run(sidecar.faults(4 if quick else 20))
     rows += asyncio.run(sidecar.cost(5 if quick else 30))
+    rows += metrics.rendering(3 if quick else 20)
+    rows += asyncio.run(metrics.scraping(100))
+    rows += asyncio.run(metrics.labels(4 if quick else 20))
+    rows += asyncio.run(metrics.churn(8 if quick else 60))
+    rows += provisioning(3 if quick else 11)
     print_table(rows)
 
 

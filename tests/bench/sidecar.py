@@ -32,7 +32,7 @@ class Sidecar:
 
 
 @asynccontextmanager
-async def sidecar(gpus: Mapping[str, Gpu]) -> AsyncIterator[Sidecar]:
+async def sidecar(gpus: Mapping[str, Gpu], *flags: str) -> AsyncIterator[Sidecar]:
     with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
         library = NodeLibrary(Path(directory))
         await asyncio.to_thread(library.compile)
@@ -43,7 +43,10 @@ async def sidecar(gpus: Mapping[str, Gpu]) -> AsyncIterator[Sidecar]:
             f"--library={library.path}",
             f"--publish={endpoint}",
             f"--sysfs-root={directory}",
+            f"--kubelet-dir={directory}",
+            f"--features-dir={directory}",
             "--metrics-address=127.0.0.1:0",
+            *flags,
             env={**library.environment},
             stderr=asyncio.subprocess.DEVNULL,
         )

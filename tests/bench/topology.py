@@ -27,7 +27,7 @@ def answers(runs: int) -> list[Row]:
     rows: list[Row] = []
     for size, count, target in ((4, 16, "p99 < 2 ms"), (4, 64, "p99 < 5 ms"), (8, 64, "p99 < 10 ms")):
         random = Random(7)
-        fabrics = (
+        fabrics: tuple[Links, ...] = (
             islands(count // 8, 8),
             islands(count // 8, 8, random),
             scattered(count, 0.3, random),

@@ -1,36 +1,52 @@
 """Whether the program of a container takes its arguments: read by the program's own settings."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from deploy.pods import Container, Pod, pods
 from deploy.rendering import Object
 from xpu_plugins.dlb.program import PROGRAM as DLB
+from xpu_plugins.dlb.provision.settings import DlbProvisioningSettings
 from xpu_plugins.dsa.program import PROGRAM as DSA
 from xpu_plugins.gpu.program import PROGRAM as GPU
 from xpu_plugins.iaa.program import PROGRAM as IAA
+from xpu_plugins.idxd_provision.settings import IdxdProvisioningSettings, Surroundings
 from xpu_plugins.node_agent import settings as node_agent
 from xpu_plugins.npu.program import PROGRAM as NPU
+from xpu_plugins.sgx.epc.settings import EpcSettings
 from xpu_plugins.sgx.program import PROGRAM as SGX
 from xpu_shared.plugin_program import DISCOVER
 from xpu_shared.program.flags import UsageError
 from xpu_shared.program.settings import load
+from xpu_shared.provisioning.program import WORDS
 from xpu_sidecars.level_zero.settings import SidecarSettings
+from xpu_sidecars.xelink.settings import XelinkSettings
+
+
+def read(settings_type: type[Any], words: Mapping[str, str] | None = None) -> "Reader":
+    return lambda arguments: load(settings_type, arguments, program="", description="", words=words)
+
 
 Reader = Callable[[Sequence[str]], object]  # UsageError
 
 READERS: dict[str, Reader] = {
+    "intel-dlb-initcontainer": read(DlbProvisioningSettings, WORDS),
     "intel-dlb-plugin": DLB.load,
     "intel-dsa-plugin": DSA.load,
-    "intel-gpu-levelzero": lambda arguments: load(SidecarSettings, arguments, program="", description=""),
+    "intel-gpu-levelzero": read(SidecarSettings),
     "intel-gpu-plugin": lambda arguments: GPU.settings(GPU.load(arguments)),
     "intel-iaa-plugin": IAA.load,
+    "intel-idxd-config-initcontainer": read(IdxdProvisioningSettings, WORDS),
     "intel-npu-plugin": NPU.load,
+    "intel-sgx-initcontainer": read(EpcSettings),
     "intel-sgx-plugin": SGX.load,
+    "intel-xpumanager-sidecar": read(XelinkSettings),
     "xpu-node-agent": lambda arguments: node_agent.load(arguments, words={"discover": DISCOVER}),
 }
-VARIABLES = {"POD_UID": "6f1d6ed3-8d3b-4a47-9a8d-6a9a3a2f2a61"}
+VARIABLES = {"HOST_IP": "192.0.2.7", "POD_UID": "6f1d6ed3-8d3b-4a47-9a8d-6a9a3a2f2a61"}
+PROVISIONING = "intel-idxd-config-initcontainer"
 
 
 def refusals(objects: Sequence[Object], directory: Path) -> list[str]:
@@ -44,6 +60,8 @@ def refusals(objects: Sequence[Object], directory: Path) -> list[str]:
         for container in pod.containers:
             try:
                 READERS[container.image](_arguments(pod, container, objects, directory))
+                if container.image == PROVISIONING:  # whose variables are the reference's
+                    Surroundings.of({entry["name"]: entry.get("value", "") for entry in container.fields["env"]}, None)
             except UsageError as error:
                 found.append(f"{pod.owner}, container {container.name}: {error}")
     return found

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 RULES = sorted((DEPLOY / "prometheus").glob("*.yaml"))
 DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
-METRIC = re.compile(r"\b(?:xpu|hw)_[a-z0-9_]+(?=[{\s\[)]|$)")
+METRIC = re.compile(r"\b(?:xpu|hw)_[a-z0-9_]+")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Query:
 
     @property
     def metrics(self) -> set[str]:
-        """The metrics it names: words of ours that are followed by a selector, a range or the end of an operand."""
+        """The metrics it names, which are words of ours that are no labels."""
         without_labels = re.sub(r"\{[^}]*\}|\b(?:by|on|without|group_left|group_right) \([^)]*\)", "{", self.text)
         return set(METRIC.findall(without_labels))
 

@@ -33,12 +33,12 @@ def kustomizations() -> list[str]:
 
 def built(directory: str | Path) -> tuple[Object, ...]:
     """The objects of one kustomization."""
-    return tuple(yaml.safe_load(text) for text in _built(KUSTOMIZE / directory))
+    return tuple(json.loads(text) for text in _built(KUSTOMIZE / directory))
 
 
 def templated(values: Mapping[str, Any], *, kubernetes: str = "1.37.0") -> tuple[Object, ...]:
     """The objects of the chart with these values, its test pods included."""
-    return tuple(yaml.safe_load(text) for text in _templated(json.dumps(values), kubernetes))
+    return tuple(json.loads(text) for text in _templated(json.dumps(values), kubernetes))
 
 
 @cache
@@ -58,4 +58,5 @@ def _documents(command: list[str]) -> tuple[str, ...]:
     done = run(command)
     if done.returncode:
         raise CannotRenderError(done.stderr)
-    return tuple(yaml.safe_dump(one) for one in yaml.safe_load_all(done.stdout) if one is not None)
+    found = yaml.load_all(done.stdout, Loader=yaml.CSafeLoader)  # several times as fast as the one in Python
+    return tuple(json.dumps(one) for one in found if one is not None)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from deploy.allowed import CAPABILITIES, HOST_PATHS, MEMORY, PRIVILEGED, TOKENS
+from deploy.allowed import CAPABILITIES, HOST_PATHS, MEMORY, PRIVILEGED, TOKENS, UNCONFINED
 from deploy.pods import Container, Pod, pods
 from deploy.rendering import Object
 
@@ -102,5 +102,7 @@ def _of_security(pod: Pod, container: Container) -> Iterator[str]:
     for capability in security.get("capabilities", {}).get("add", []):
         if capability not in CAPABILITIES.get(place, {}):
             yield f"it has {capability} without a reason"
+    if security.get("appArmorProfile") and place not in UNCONFINED:
+        yield "it has an AppArmor profile of its own without a reason"
     if security.get("seccompProfile", {}).get("type") != "RuntimeDefault":
         yield "it has no seccomp profile"

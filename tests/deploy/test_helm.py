@@ -27,6 +27,9 @@ EVERYTHING: Values = {**ALL, **HEALTH, **WATCHED, "nodeFeatureRules.enabled": Tr
 PEER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
 ONLY: dict[str, Values] = {family: {"gpu.enabled": False, f"{family}.enabled": True} for family in FAMILIES}
 
+LINKS: Values = {"gpu.allocationPolicy": "topology", "xelinkSidecar.enabled": True}
+PROVISIONED: Values = {"provisioning.enabled": True} | {f"{family}.enabled": True for family in ("dsa", "iaa", "dlb")}
+
 MATRIX: dict[str, Values] = {
     "default": {},
     "all families": ALL,
@@ -46,6 +49,28 @@ MATRIX: dict[str, Values] = {
     "labels by NFD": {**HEALTH, "levelZeroSidecar.labels": "nfd"},
     "labels in one pod": {**HEALTH, **WATCHED, "levelZeroSidecar.labels": "node"},
     "labels by a daemonset": {**DAEMONSET, **WATCHED, "levelZeroSidecar.labels": "node"},
+    "events": {**ALL, **WATCHED, "pods.events": True},
+    "events and labels in one pod": {**HEALTH, **WATCHED, "levelZeroSidecar.labels": "node", "pods.events": True},
+    "events of the node agent": {**AGENT, "pods.events": True},
+    "links": LINKS,
+    "links, labels and health": {
+        **LINKS,
+        **HEALTH,
+        **WATCHED,
+        "levelZeroSidecar.labels": "node",
+        "xelinkSidecar.labels": "node",
+    },
+    "links without labels": {**LINKS, **DAEMONSET, "xelinkSidecar.labels": "none"},
+    "provisioning": PROVISIONED,
+    "provisioning by files": {
+        **PROVISIONED,
+        "dsa.driver": "vfio-pci",
+        "provisioning.onBusy": "fail",
+        "provisioning.dsa.config": {"dsa.conf": "[]", "dsa-node-1.yaml": "devices: []"},
+        "provisioning.iaa.config": {"iaa.conf": "[]"},
+        "provisioning.dlb.args": ["--pf=all", "--num-vfs=4", "--resources=equal"],
+    },
+    "enclave memory": {**ONLY["sgx"], **WATCHED, "provisioning.enabled": True, "provisioning.sgxEpc": True},
     "health by xpumd": {"gpu.health.xpumdSocket": "/run/xpumd/intelxpuinfo.sock"},
     "wsl": {**SIDECAR, "gpu.wsl": True},
     "shared and chosen": {
@@ -90,7 +115,8 @@ def test_it_renders_and_is_sound(values: Values, tmp_path: Path) -> None:
     assert violations(objects) == []
     assert refusals(objects, tmp_path) == []
     assert len({(one["kind"], one["metadata"]["name"]) for one in objects}) == len(objects)
-    assert {one["metadata"].get("namespace", NAMESPACE) for one in objects} <= {NAMESPACE}
+    elsewhere = {one["kind"] for one in objects if one["metadata"].get("namespace", NAMESPACE) != NAMESPACE}
+    assert elsewhere <= {"Role", "RoleBinding"}  # for Events on nodes, which are in the namespace default
 
 
 REFUSED: list[tuple[Values, str]] = [
@@ -109,6 +135,9 @@ REFUSED: list[tuple[Values, str]] = [
     ({**SIDECAR, "gpu.enabled": False}, "levelZeroSidecar.form=pod needs gpu.enabled"),
     ({**DAEMONSET, "gpu.enabled": False}, "levelZeroSidecar.enabled needs gpu.enabled or nodeAgent.enabled"),
     ({**DAEMONSET, "gpu.monitoringMode": "split"}, "needs gpu.monitoringMode=single"),
+    ({"provisioning.enabled": True}, "provisioning.enabled needs dsa.enabled, iaa.enabled or dlb.enabled"),
+    ({"provisioning.dsa.config": {"dsa.txt": ""}}, "dsa.txt"),
+    ({"xelinkSidecar.enabled": True, "gpu.enabled": False}, "xelinkSidecar.enabled needs gpu.enabled"),
     ({"nodeAgent.enabled": True}, "nodeAgent.enabled and gpu.enabled"),
     ({**AGENT, "dsa.enabled": True, "nodeAgent.config": {"families": "dsa,iaa"}}, "nodeAgent.enabled and dsa.enabled"),
 ]
@@ -137,9 +166,9 @@ def pod_specs(objects: tuple[Object, ...]) -> dict[str, Object]:
             pod = spec["template"]["spec"]
             spec["template"]["metadata"].pop("annotations", None)
             pod["volumes"] = sorted(pod["volumes"], key=lambda volume: str(volume["name"]))
-            for container in pod["containers"]:
+            for container in (*pod["containers"], *pod.get("initContainers", [])):
                 container["volumeMounts"] = sorted(container["volumeMounts"], key=lambda mount: str(mount["name"]))
-                container["args"] = sorted(container["args"])
+                container["args"] = sorted(container.get("args", []))
             for volume in pod["volumes"]:
                 if "configMap" in volume:
                     volume["configMap"]["name"] = "any"
@@ -167,6 +196,10 @@ SAME: list[tuple[str, Values]] = [
         {"gpu.health.xpumdSocket": "/run/xpumd/intelxpuinfo.sock", "gpu.monitoring": True},
     ),
     ("level_zero_sidecar/overlays/gpu_plugin", PAIR),
+    ("gpu_plugin/overlays/xelink", {**NFD, **LINKS, "gpu.monitoring": True, "gpu.logLevel": 2}),
+    ("gpu_plugin/overlays/events", {**HEALTH, "pods.events": True}),
+    ("dlb_plugin/overlays/dlb_initcontainer", {**ONLY["dlb"], "provisioning.enabled": True}),
+    ("sgx_plugin/overlays/epc-register", MATRIX["enclave memory"]),
     ("level_zero_sidecar/overlays/labels-nfd", {**PAIR, "levelZeroSidecar.labels": "nfd"}),
     ("level_zero_sidecar/overlays/labels-node", {**PAIR, "levelZeroSidecar.labels": "node"}),
 ]
@@ -246,6 +279,32 @@ def test_the_policy_on_labels_speaks_of_the_releases_service_account() -> None:
     name = f"system:serviceaccount:{NAMESPACE}:{account['metadata']['name']}"
     assert name in policy["spec"]["matchConditions"][0]["expression"]
     assert policy["spec"] == shipped["spec"]
+
+
+def test_the_policy_on_enclave_memory_speaks_of_the_releases_service_account() -> None:
+    (policy,) = (one for one in templated(MATRIX["enclave memory"]) if one["kind"] == "ValidatingAdmissionPolicy")
+    expression = policy["spec"]["matchConditions"][0]["expression"]
+    assert expression == f'request.userInfo.username == "system:serviceaccount:{NAMESPACE}:sgx-plugin"'
+
+
+def test_dashboards_and_alerts_are_those_of_the_repository() -> None:
+    objects = {one["metadata"]["name"]: one for one in templated({**WATCHED, "monitoring.labels": {"release": "p"}})}
+    rules, dashboard = objects["xpu-alerts"], objects["xpu-accelerators-dashboard"]
+
+    assert rules["spec"] == yaml.safe_load((ROOT / "deploy/prometheus/xpu-alerts.yaml").read_text())
+    assert rules["metadata"]["labels"]["release"] == "p"
+    assert dashboard["data"] == {"xpu-accelerators.json": (ROOT / "deploy/grafana/xpu-accelerators.json").read_text()}
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_a_plugin_that_reads_from_two_sidecars_is_told_of_both() -> None:
+    for values, endpoint in (
+        (HEALTH, "/var/lib/levelzero/xpu/level-zero.sock"),
+        (DAEMONSET, "/run/xpu/level-zero.sock"),
+    ):
+        (pod,) = (pod for pod in pods(templated({**LINKS, **values})) if pod.owner == "DaemonSet intel-gpu-plugin")
+        told = [text for text in pod.containers[0].fields["args"] if text.startswith("--telemetry=")]
+        assert told == [f"--telemetry=ipc://{endpoint}", "--telemetry=ipc:///run/xpu/xelink.sock"]
 
 
 def test_without_peers_a_policy_lets_nothing_in_and_never_anything_out() -> None:

@@ -17,8 +17,11 @@ from deploy.tools import ROOT
 PUBLIC = [
     "dlb_plugin",
     "dlb_plugin/base",
+    "dlb_plugin/overlays/dlb_initcontainer",
     "dsa_plugin",
     "dsa_plugin/base",
+    "dsa_plugin/overlays/dsa_initcontainer",
+    "dsa_plugin/overlays/dsa_vfio_initcontainer",
     "gpu_plugin",
     "gpu_plugin/base",
     "gpu_plugin/overlays/allowlist-arc",
@@ -27,9 +30,11 @@ PUBLIC = [
     "gpu_plugin/overlays/monitoring_shared-dev_nfd",
     "gpu_plugin/overlays/nfd_labeled_nodes",
     "gpu_plugin/overlays/wsl",
+    "gpu_plugin/overlays/xelink",
     "gpu_plugin/overlays/xpumd",
     "iaa_plugin",
     "iaa_plugin/base",
+    "iaa_plugin/overlays/iaa_initcontainer",
     "level_zero_sidecar",
     "nfd/overlays/node-feature-rules",
     "node_agent",
@@ -39,6 +44,8 @@ PUBLIC = [
     "sgx_plugin",
     "sgx_plugin/base",
     "sgx_plugin/overlays/epc-nfd",
+    "sgx_plugin/overlays/epc-register",
+    "xpumanager_sidecar",
 ]
 
 

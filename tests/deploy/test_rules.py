@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.allowed import CAPABILITIES, HOST_PATHS, PRIVILEGED, TOKENS
+from deploy.allowed import CAPABILITIES, HOST_PATHS, PRIVILEGED, TOKENS, UNCONFINED
 from deploy.arguments import refusals
 from deploy.rendering import KUSTOMIZE, Object
 from deploy.rules import violations
@@ -32,6 +32,7 @@ def changed(change: Change) -> list[Object]:
 
 def with_token(spec: Object, container: Object) -> None:
     spec["serviceAccountName"] = "any"
+    container["name"] = "container-of-another-name"
     spec["volumes"].append({"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}})
     container["volumeMounts"].append({"name": "token", "mountPath": "/token"})
 
@@ -55,6 +56,10 @@ def test_the_manifest_that_is_changed_below_is_sound(tmp_path: Path) -> None:
         (lambda _, c: c["securityContext"].pop("allowPrivilegeEscalation"), "privilege escalation"),
         (lambda _, c: c["securityContext"].update(capabilities={}), "does not drop all capabilities"),
         (lambda _, c: c["securityContext"]["capabilities"].update(add=["SYS_ADMIN"]), "SYS_ADMIN without a reason"),
+        (
+            lambda _, c: c["securityContext"].update(appArmorProfile={"type": "Unconfined"}),
+            "AppArmor profile of its own",
+        ),
         (lambda _, c: c["securityContext"].pop("seccompProfile"), "no seccomp profile"),
         (lambda _, c: c.pop("livenessProbe"), "its livenessProbe asks None"),
         (lambda _, c: c["readinessProbe"]["httpGet"].update(port="http"), "its readinessProbe asks http"),
@@ -68,7 +73,7 @@ def test_the_manifest_that_is_changed_below_is_sound(tmp_path: Path) -> None:
         (lambda s, _: s.update(hostPID=True), "hostPID is on"),
         (lambda s, _: s.pop("automountServiceAccountToken"), "all its containers have a token"),
         (lambda s, _: s.update(serviceAccountName="any"), "not there together"),
-        (with_token, "intel-gpu-plugin has a token without a reason"),
+        (with_token, "container-of-another-name has a token without a reason"),
     ],
 )
 def test_a_pod_that_has_more_than_it_needs_or_less_than_it_should_is_named(change: Change, text: str) -> None:
@@ -111,6 +116,7 @@ def test_every_exception_is_explained_on_the_security_page() -> None:
     for path in HOST_PATHS:
         assert any(f"`{path}`" in row for row in rows), path
     exceptions = [(*place, "privileged") for place in PRIVILEGED]
+    exceptions += [(*place, "AppArmor") for place in UNCONFINED]
     exceptions += [(*place, "token") for place in TOKENS]
     exceptions += [(*place, capability) for place, found in CAPABILITIES.items() for capability in found]
     for exception in exceptions:

@@ -18,7 +18,7 @@ EVENTS = "/api/v1/namespaces/default/events"
 
 
 class MiniatureApi:
-    """Serves GET, merge PATCH and JSON PATCH of nodes, POST and PATCH of Events. `answers` come first, one a request."""
+    """Serves GET, merge and JSON PATCH of nodes, POST and PATCH of Events. `answers` come first, one a request."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, dict[str, Any]] = {}

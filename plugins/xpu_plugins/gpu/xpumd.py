@@ -17,8 +17,7 @@ from xpu_plugins.gpu.card import PCI_ADDRESS
 from xpu_plugins.gpu.environment import Facts
 from xpu_plugins.gpu.judges import Look
 from xpu_shared.health import Evidence, Finding
-from xpu_shared.kubelet.registration import CHANNEL
-from xpu_shared.kubelet.sockets import target
+from xpu_shared.kubelet.sockets import CHANNEL, target
 from xpu_shared.program.logs import Log
 
 if TYPE_CHECKING:

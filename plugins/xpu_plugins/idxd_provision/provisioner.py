@@ -36,6 +36,7 @@ class IdxdProvisioner:
         self._sysfs = sysfs
         self._surroundings = Surroundings.of(environment, settings.driver)
         self._layout = Layout(file="", entries={})
+        self._told_none = False
 
     def plans(self) -> Sequence[DevicePlan]:
         driver, kind = self._surroundings.driver, self._surroundings.kind
@@ -47,6 +48,11 @@ class IdxdProvisioner:
         names = [name for kind in sorted(self._layout.kinds) for name in device_names(self._sysfs, kind)]
         names.sort(key=lambda name: int(name.lstrip("dsaix")))
         plans = [self.plan(name) for name in names if self._layout.entry(name) is not None]
+        if not names and not self._told_none:
+            self._told_none = True
+            log.info(
+                "no devices", directory=self._settings.sysfs_root / BUS, kinds=",".join(sorted(self._layout.kinds))
+            )
         absent = [dev for dev in self._layout.entries if not dev.endswith("X") and dev not in names]
         return [*back, *plans, *(self._absent(dev) for dev in absent)]
 

@@ -6,13 +6,12 @@ broken is told, with file, device, place in the file, value and what is allowed.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from xpu_plugins.idxd_provision.device import Attributes, Device, integer
-from xpu_plugins.idxd_provision.layout import OLD_KEYS
-from xpu_shared.program.flags import shown
+from xpu_plugins.idxd_provision.entry import Entry
 from xpu_shared.provisioning.plan import RefusedError
 
 LONGEST_NAME = 1024  # bytes
@@ -52,7 +51,7 @@ class Wish:
 def wish(device: Device, entry: Mapping[str, Any], file: str) -> Wish:
     """What an entry of a layout wishes of a device; RefusedError when it cannot be that."""
     reading = Reading(device=device, file=file)
-    top = Node(entry, "", reading)
+    top = Entry(values=entry, path="", device=device, subject=reading.subject, notes=reading.notes)
     own = reading.own(top)
     queues: dict[int, Attributes] = {}
     engines: dict[int, Attributes] = {}
@@ -85,69 +84,6 @@ def wish(device: Device, entry: Mapping[str, Any], file: str) -> Wish:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An object of the file, with its place there."""
-
-    values: Mapping[str, Any]
-    path: str
-    reading: "Reading"
-
-    def at(self, key: str) -> str:
-        return f"{self.path}.{key}".lstrip(".")
-
-    def children(self, key: str) -> "Sequence[Node]":
-        values = self.values.get(key) or ()
-        return [Node(value, f"{self.at(key)}[{number}]", self.reading) for number, value in enumerate(values)]
-
-    def get(self, key: str) -> Any:
-        """A value, also by the key's old name."""
-        for old, new in OLD_KEYS.items():
-            if new == key and self.values.get(old) is not None:
-                self.reading.notes.append(f"{self.at(old)}: deprecated, its name is {key} now")
-                return self.values[old]
-        return self.values.get(key)
-
-    def number_of(
-        self, what: str, limit: int | None, present: Mapping[int, Attributes], taken: Mapping[int, Attributes]
-    ) -> int:
-        """The number that `dev` gives a group, queue or engine of this device."""
-        device, dev = self.reading.device, self.values["dev"]
-        match = re.fullmatch(rf"{what}(X|0|[1-9][0-9]{{0,5}})\.(0|[1-9][0-9]{{0,5}})", dev)
-        if match is None or match[1] not in ("X", str(device.number)):
-            raise self.refusal("dev", f"a {what} of this device such as {what}{device.number}.0", dev)
-        number = int(match[2])
-        most = len(present) if limit is None else min(limit, len(present))
-        if number not in present or number >= most:
-            raise self.refusal("dev", f"one of the device's {most}, {what}{device.number}.0 and so on", dev)
-        if number in taken:
-            raise self.refusal("dev", "each once", dev)
-        return number
-
-    def integer(self, key: str, minimum: int, maximum: int, default: int | None = None) -> int:
-        """A number, which may be written as a text; a default of None means that it is needed."""
-        value = self.get(key)
-        if value is None and default is not None:
-            return default
-        number = integer(value.strip()) if isinstance(value, str) else value
-        if isinstance(number, bool) or not isinstance(number, int) or not minimum <= number <= maximum:
-            raise self.refusal(key, f"{minimum} to {maximum}", value)
-        return number
-
-    def optional(self, key: str, minimum: int, maximum: int) -> int | None:
-        return None if self.get(key) is None else self.integer(key, minimum, maximum)
-
-    def word(self, key: str, allowed: Sequence[str]) -> str:
-        value = self.get(key)
-        if value not in allowed:
-            raise self.refusal(key, " or ".join(allowed), value)
-        return str(value)
-
-    def refusal(self, key: str, expected: str, found: object) -> RefusedError:
-        text = "nothing" if found is None else shown(found)
-        return RefusedError(f"{self.reading.subject}: {self.at(key)}: expected {expected}, found {text}")
-
-
 @dataclass(slots=True)
 class Reading:
     """One device's entry while it is read."""
@@ -168,14 +104,14 @@ class Reading:
     def most_buffers(self) -> int:
         return self.device.limit("max_read_buffers") or 0
 
-    def own(self, node: Node) -> Attributes:
+    def own(self, node: Entry) -> Attributes:
         limits: Mapping[str, tuple[int, int]] = {
             "read_buffer_limit": (0, self.most_buffers),
             "event_log_size": EVENT_LOG,
         }
         return self._numbers(node, limits, self.device.own)
 
-    def group(self, node: Node, own: Attributes) -> Attributes:
+    def group(self, node: Entry, own: Attributes) -> Attributes:
         present = _any(self.device.groups)
         limits = {
             "read_buffers_reserved": (0, self.most_buffers),
@@ -190,7 +126,7 @@ class Reading:
         old = (self.device.limit("version") or 0) < 0x200
         return {key: text for key, text in found.items() if not (key in TRAFFIC_CLASSES and (old or text == "-1"))}
 
-    def _numbers(self, node: Node, limits: Mapping[str, tuple[int, int]], present: Attributes) -> Attributes:
+    def _numbers(self, node: Entry, limits: Mapping[str, tuple[int, int]], present: Attributes) -> Attributes:
         """The keys that this device has attributes for; the others are ignored, as accel-config does."""
         numbers = {}
         for key, (minimum, maximum) in limits.items():
@@ -202,7 +138,7 @@ class Reading:
             numbers[key] = str(node.integer(key, minimum, maximum))
         return numbers
 
-    def queue(self, node: Node) -> Attributes:
+    def queue(self, node: Entry) -> Attributes:
         for key in NEEDED:
             if node.get(key) is None:
                 raise node.refusal(key, "a value", None)
@@ -232,11 +168,11 @@ class Reading:
         always = {"driver_name", "threshold"}
         return {key: text for key, text in attributes.items() if text is not None and (key in present or key in always)}
 
-    def _flag(self, node: Node, key: str) -> str | None:
+    def _flag(self, node: Entry, key: str) -> str | None:
         number = node.optional(key, 0, 1)
         return None if number is None else str(number)
 
-    def _power_of_two(self, node: Node, key: str) -> str | None:
+    def _power_of_two(self, node: Entry, key: str) -> str | None:
         if node.get(key) is None or key not in _any(self.device.queues):
             return None
         number = node.integer(key, 1, self.device.limit(key) or 2**63)
@@ -245,7 +181,7 @@ class Reading:
             self.notes.append(f"{node.at(key)}: {number} is rounded up to {rounded}, a power of two")
         return str(rounded)
 
-    def _operations(self, node: Node) -> str | None:
+    def _operations(self, node: Entry) -> str | None:
         """A bit list in the words of the device's own, of whose bits it may have some."""
         value = node.get("op_config")
         if value is None or "op_config" not in _any(self.device.queues):
@@ -261,7 +197,7 @@ class Reading:
             return ",".join(f"{wished >> 32 * word & 0xFFFFFFFF:08x}" for word in reversed(range(words)))
         return value.strip().lower()
 
-    def _driver_name(self, node: Node, type_: str) -> str:
+    def _driver_name(self, node: Entry, type_: str) -> str:
         value = node.get("driver_name")
         if value is None:
             return DRIVER_OF_TYPE[type_]
@@ -269,7 +205,7 @@ class Reading:
             raise node.refusal("driver_name", "a driver such as user, dmaengine or crypto", value)
         return value
 
-    def _name(self, node: Node) -> str:
+    def _name(self, node: Entry) -> str:
         value = node.get("name")
         name = value.replace("X", str(self.device.number)) if isinstance(value, str) else ""
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from xpu_shared.api_server import is_node_name
+from xpu_shared.node_name import is_node_name
 from xpu_shared.program.flags import UsageError, shown
 from xpu_shared.program.options import Choice, FilePath
 from xpu_shared.provisioning.settings import WORK, ProvisioningSettings

@@ -11,8 +11,7 @@ from typing import TypeVar
 import grpc
 
 from xpu_shared.kubelet.holders import Claim, Claims, Holder, Holders
-from xpu_shared.kubelet.registration import CHANNEL
-from xpu_shared.kubelet.sockets import target
+from xpu_shared.kubelet.sockets import CHANNEL, target
 from xpu_shared.program.logs import Log
 
 DEADLINE = 5.0  # seconds for an answer

@@ -1,13 +1,12 @@
 """Protobuf messages to readings. Messages come from outside: what cannot be is dropped and counted, value by value."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from xpu_shared.telemetry import records
+from xpu_shared.telemetry import bounds, records
 from xpu_shared.telemetry.bounds import (
     COLDEST,
     HOTTEST,
@@ -17,11 +16,13 @@ from xpu_shared.telemetry.bounds import (
     MOST_DRIVERS,
     MOST_HERTZ,
     MOST_JOULES,
+    MOST_PORTS,
     MOST_PROBLEMS,
     MOST_VOLTS,
     MOST_WATTS,
     text,
 )
+from xpu_shared.telemetry.fabric_messages import port_of
 from xpu_shared.telemetry.kinds import Group
 from xpu_shared.telemetry.readings import (
     DeviceReading,
@@ -44,7 +45,7 @@ T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 
 MOST_REMEMBERED = 1024  # records: those of 64 GPUs that stay as they are
-PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
+PCI_ADDRESS = bounds.PCI_ADDRESS
 ALL_GROUPS = frozenset(Group)
 UNKNOWN_INDICATOR, UNKNOWN_STATE, UNKNOWN_LINK = Indicator(), DeviceState(), PciLink()
 
@@ -157,6 +158,13 @@ class SnapshotReader:
                 for firmware in self._first(message.firmwares)
             )
             if Group.FIRMWARE in wanted
+            else (),
+            fabric_ports=tuple(
+                port
+                for one in self._first(message.fabric_ports, MOST_PORTS)
+                if (port := port_of(one, self.dropped)) is not None
+            )
+            if Group.FABRIC in wanted
             else (),
             groups=self._statuses(self._first(message.groups)),
         )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from xpu_shared.telemetry.fabric import Port
 from xpu_shared.telemetry.kinds import (
     EngineKind,
     FrequencyKind,
@@ -188,6 +189,7 @@ class DeviceReading:
     engines: tuple[EngineGroup, ...] = ()
     ras: tuple[RasErrorSet, ...] = ()
     firmwares: tuple[Firmware, ...] = ()
+    fabric_ports: tuple[Port, ...] = ()
     groups: Mapping[Group, GroupStatus] = field(default_factory=dict, hash=False)
 
     @property

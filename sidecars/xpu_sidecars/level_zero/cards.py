@@ -4,8 +4,9 @@ import os
 import re
 from pathlib import Path
 
+from xpu_shared.telemetry.decoding import PCI_ADDRESS
+
 CARD = re.compile(r"card([0-9]{1,9})")
-PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 
 
 def cards(sysfs: Path) -> dict[int, str]:

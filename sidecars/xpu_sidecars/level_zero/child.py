@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from enum import Enum, auto
 
-from xpu_shared.telemetry.kinds import Mode
+from xpu_shared.telemetry.kinds import Group, Mode
 from xpu_sidecars.level_zero.command import LEGACY_NEEDED, NO_CAUTION, Arguments, Caution
 from xpu_sidecars.level_zero.reports import MalformedReportError, Report, ReportReader
 
@@ -45,7 +45,14 @@ class Child:
     """A running child. It is executed, not forked: threads of ZeroMQ do not survive a fork."""
 
     def __init__(
-        self, library: str, mode: Mode, interval: float, hang_after: float, *, caution: Caution = NO_CAUTION
+        self,
+        library: str,
+        mode: Mode,
+        interval: float,
+        hang_after: float,
+        *,
+        groups: tuple[Group, ...] = (),
+        caution: Caution = NO_CAUTION,
     ) -> None:
         pipe, end = os.pipe()
         arguments = Arguments(
@@ -55,6 +62,7 @@ class Child:
             mode=mode,
             interval=interval,
             hang_after=hang_after,
+            groups=groups,
             caution=caution,
         )
         try:

@@ -50,6 +50,7 @@ def main() -> int:
                 found,
                 arguments.interval,
                 hang_after=arguments.hang_after,
+                groups=arguments.groups,
                 caution=arguments.caution,
                 tell=tell,
             )

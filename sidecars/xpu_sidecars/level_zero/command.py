@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xpu_shared.telemetry.kinds import Mode
+from xpu_shared.telemetry.kinds import Group, Mode
 
 DEFAULT_LIBRARY = "libze_loader.so.1"  # by its soname: the dynamic linker knows where it is
 LEGACY_NEEDED = 3  # exit code: start again, the legacy way
@@ -30,15 +30,24 @@ class Arguments:
     mode: Mode
     interval: float  # seconds between rounds
     hang_after: float  # seconds after which a call hangs
+    groups: tuple[Group, ...] = ()  # what is sampled; empty: everything but the fabric
     caution: Caution = NO_CAUTION
 
     def texts(self) -> list[str]:
         numbers = [str(number) for number in (self.interval, self.hang_after, int(self.caution.one_by_one))]
-        return [str(self.parent), str(self.pipe), self.library, self.mode, *numbers, *self.caution.without]
+        return [
+            str(self.parent),
+            str(self.pipe),
+            self.library,
+            self.mode,
+            *numbers,
+            ",".join(self.groups),
+            *self.caution.without,
+        ]
 
 
 def arguments_of(texts: Sequence[str]) -> Arguments:
-    parent, pipe, library, mode, interval, hang_after, one_by_one, *without = texts
+    parent, pipe, library, mode, interval, hang_after, one_by_one, groups, *without = texts
     return Arguments(
         parent=int(parent),
         pipe=int(pipe),
@@ -46,5 +55,6 @@ def arguments_of(texts: Sequence[str]) -> Arguments:
         mode=Mode(mode),
         interval=float(interval),
         hang_after=float(hang_after),
+        groups=tuple(map(Group, groups.split(",") if groups else ())),
         caution=Caution(one_by_one=bool(int(one_by_one)), without=tuple(without)),
     )

@@ -1,6 +1,7 @@
 """Keeps the node's labels as the newest snapshot has them; what a label says is in `labels.py`."""
 
 import asyncio
+import time
 from collections.abc import Collection, Sequence
 from functools import partial
 
@@ -10,6 +11,7 @@ from xpu_shared.program.logs import Log
 from xpu_shared.telemetry.readings import DeviceSnapshot
 from xpu_shared.threads import in_daemon_thread
 from xpu_sidecars.level_zero.cards import cards
+from xpu_sidecars.level_zero.gpus import Missing, driven_gpus
 from xpu_sidecars.level_zero.labels import labels
 from xpu_sidecars.level_zero.settings import SidecarSettings
 
@@ -26,6 +28,7 @@ class Labelling:
         self._settings = settings
         self._newest: tuple[DeviceSnapshot, Collection[str]] | None = None
         self._news = asyncio.Event()
+        self._missing = Missing()
 
     def take(self, snapshot: DeviceSnapshot, unread: Collection[str]) -> None:
         """A snapshot in which nothing is missing that will come; `unread` are devices that it can tell nothing of."""
@@ -49,10 +52,16 @@ class Labelling:
             if self._newest is not None:
                 snapshot, unread = self._newest
                 work = partial(self._labels, snapshot, unread)
-                self.labeller.want(await in_daemon_thread(work, name="labels"))
+                found = await in_daemon_thread(work, name="labels")
+                if found is not None:
+                    self.labeller.want(found)
             await asyncio.sleep(PAUSE)
 
-    def _labels(self, snapshot: DeviceSnapshot, unread: Collection[str]) -> dict[str, str]:
+    def _labels(self, snapshot: DeviceSnapshot, unread: Collection[str]) -> dict[str, str] | None:
+        """None: what there is stays, because it would be half of the truth."""
+        listed = {*unread, *(device.pci_address for device in snapshot.devices)}
+        if self._missing.look(driven_gpus(self._settings.sysfs_root) or (), listed, time.monotonic()):
+            return None
         return labels(
             snapshot,
             unread=unread,

@@ -63,6 +63,8 @@ PROTOTYPES: Mapping[str, Sequence[Any]] = {
     "zesDeviceEnumFabricPorts": _ENUMERATE,
     "zesFabricPortGetProperties": (c_void_p, POINTER(components.FabricPortProperties)),
     "zesFabricPortGetState": (c_void_p, POINTER(components.FabricPortState)),
+    "zesFabricPortGetConfig": (c_void_p, POINTER(components.FabricPortConfig)),
+    "zesFabricPortGetFabricErrorCounters": (c_void_p, POINTER(components.FabricPortErrorCounters)),
     "zesFabricPortGetThroughput": (c_void_p, POINTER(components.FabricPortThroughput)),
 }
 

@@ -31,6 +31,7 @@ class Rounds:
         interval: float,
         *,
         hang_after: float,
+        groups: Sequence[Group] = (),
         caution: Caution,
         tell: Callable[[Report], None],
     ) -> None:
@@ -39,6 +40,7 @@ class Rounds:
         self._problems = found.problems
         self._interval = interval
         self._hang_after = hang_after
+        self._groups = groups
         self._caution = caution
         self._tell_parent = tell
         self._finished: SimpleQueue[Round] = SimpleQueue()
@@ -170,5 +172,5 @@ class Rounds:
                 self._left_out += [address] if address not in self._left_out else []
             elif address not in self._workers:
                 self._versions.update(identity.driver_version for identity in handles if identity.driver_version)
-                device = SampledDevice(self._library, handles, self._interval)
+                device = SampledDevice(self._library, handles, self._interval, self._groups)
                 self._workers[address] = Worker(address, device, self._finished, self._hang_after)

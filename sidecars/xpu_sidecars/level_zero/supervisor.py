@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from xpu_shared.program.logs import Log
-from xpu_shared.telemetry.kinds import Mode
+from xpu_shared.telemetry.kinds import Group, Mode
 from xpu_sidecars.level_zero.child import Child, End
 from xpu_sidecars.level_zero.command import Caution
 from xpu_sidecars.level_zero.reports import Report
@@ -41,6 +41,7 @@ class Supervisor:
         interval: float,
         *,
         wsl: bool,
+        groups: tuple[Group, ...] = (),
         on_report: Callable[[Report], None],
         on_trouble: Callable[[str], None],
         timings: Timings | None = None,
@@ -52,6 +53,7 @@ class Supervisor:
         self.child: Child | None = None
         self._library = library
         self._interval = interval
+        self._groups = groups
         self._mode = Mode.WSL if wsl else Mode.SYSMAN
         self._on_report = on_report
         self._on_trouble = on_trouble
@@ -89,6 +91,7 @@ class Supervisor:
                 self._mode,
                 self._interval,
                 self._timings.hang_after,
+                groups=self._groups,
                 caution=Caution(one_by_one=self._looks_for_culprit, without=tuple(sorted(self._culprits))),
             )
         except OSError as error:  # no more processes or descriptors

@@ -9,12 +9,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from xpu_shared.labels.labeller import Labeller
+from xpu_shared.labels.metrics import labeller_metrics
 from xpu_shared.program.every_page import alive, build_info
 from xpu_shared.program.options import ListenAddress
 from xpu_shared.program.web import serve as serve_page
+from xpu_shared.telemetry.fabric import End, Port, PortStatus
 from xpu_shared.telemetry.metrics import publisher_metrics
 from xpu_shared.telemetry.publisher import Publisher
-from xpu_shared.telemetry.topology import End, Link, Port, PortStatus, TopologySnapshot, TopologyState
+from xpu_shared.telemetry.topology import Link, TopologySnapshot, TopologyState
 from xpu_sidecars.xelink.state import STARTING, State
 
 STATUS_NUMBERS = {
@@ -83,16 +85,8 @@ class XelinkCollector(Collector):
         yield errors
         yield from link_metrics(shown)
         yield from port_metrics(shown.ports)
-        yield from self._label_metrics()
+        yield from labeller_metrics(self._labeller)
         yield from publisher_metrics(self._publisher.counters)
-
-    def _label_metrics(self) -> Iterator[Metric]:
-        writes = CounterMetricFamily("xpu_label_writes", "Times that labels were written.", labels=("sink",))
-        failures = CounterMetricFamily("xpu_label_failures", "Times that they could not be.", labels=("sink",))
-        for metric, counts in ((writes, self._labeller.writes), (failures, self._labeller.failures)):
-            for sink, count in dict(counts).items():
-                metric.add_metric((sink,), count)
-            yield metric
 
 
 def known(shown: TopologySnapshot) -> bool:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from xpu_shared.telemetry.fabric import Port
 from xpu_shared.telemetry.readings import SourceProblem
-from xpu_shared.telemetry.topology import Link, Port, TopologyDevice
+from xpu_shared.telemetry.topology import Link, TopologyDevice
 
 MOST_LINKS = 4096  # more are no fabric of one node
 

@@ -15,7 +15,7 @@ GRACE = 1.0  # seconds
 class XpuManager:
     def __init__(self, place: Place, rules: LabelRules, *, interval: float, strict: bool = False) -> None:
         """`interval` are the seconds between two looks."""
-        self._interval = interval
+        self.interval = interval
         self._place = place
         self._rules = rules
         self._strict = strict
@@ -23,7 +23,7 @@ class XpuManager:
     async def run(self, take: Take) -> None:
         while True:
             take(await self.look())
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(self.interval)
 
     async def look(self) -> Look:
         try:

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from xpu_shared.telemetry.decoding import PCI_ADDRESS
+from xpu_shared.telemetry.fabric import End
 from xpu_shared.telemetry.readings import SourceProblem
-from xpu_shared.telemetry.topology import End, Link, LinkHealth, TopologyDevice
+from xpu_shared.telemetry.topology import Link, LinkHealth, TopologyDevice
 from xpu_sidecars.xelink.metrics_text import Sample
 from xpu_sidecars.xelink.reading import MOST_LINKS, Reading, SourceError
 

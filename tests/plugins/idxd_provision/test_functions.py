@@ -13,7 +13,7 @@ from xpu_shared.provisioning.plan import LayoutError
 from xpu_simulator.families.idxd.device import Dsa, Iaa
 
 ADDRESS = Dsa(number=2).pci_address
-VFIO = {"environment": {"DSA_DRIVER": "vfio-pci"}}
+VFIO = {"DSA_DRIVER": "vfio-pci"}
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_function_is_unbound_overridden_and_bound(pair: IdxdNode) -> None:
         ("drivers/vfio-pci/bind", ADDRESS),
     ]
     assert (pair.tree.dev / "vfio/42").exists()
-    assert results(pair.apply(**VFIO)) == {ADDRESS: "unchanged"}
+    assert results(pair.apply(environment=VFIO)) == {ADDRESS: "unchanged"}
 
 
 def test_back_at_idxd_the_override_goes_and_the_device_is_configured(pair: IdxdNode) -> None:

@@ -15,19 +15,10 @@ from telemetry_examples import envelope
 from telemetry_transport import until
 from xpu_shared.telemetry.decoding import SnapshotReader
 from xpu_shared.telemetry.envelope import MalformedMessageError, decode, encode
+from xpu_shared.telemetry.fabric import End, Port, PortId, PortStatus
 from xpu_shared.telemetry.readings import DeviceSnapshot, Message, SourceProblem
 from xpu_shared.telemetry.subscriber import TopologySubscriber
-from xpu_shared.telemetry.topology import (
-    End,
-    Link,
-    LinkHealth,
-    Port,
-    PortId,
-    PortStatus,
-    TopologyDevice,
-    TopologySnapshot,
-    TopologyState,
-)
+from xpu_shared.telemetry.topology import Link, LinkHealth, TopologyDevice, TopologySnapshot, TopologyState
 from xpu_shared.telemetry.topology_messages import MOST_LINKS, MOST_PORTS, TopologyReader
 from xpu_wire import telemetry_pb2 as pb
 

@@ -3,7 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xpu_shared.telemetry.topology import End, Link, TopologyState
+from xpu_shared.telemetry.fabric import End
+from xpu_shared.telemetry.topology import Link, TopologyState
 from xpu_sidecars.xelink.keeping import Keeper, Shown, snapshot
 from xpu_sidecars.xelink.reading import Reading, SourceError
 

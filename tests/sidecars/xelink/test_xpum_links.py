@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xpu_shared.labels.values import UnsplittableError
-from xpu_shared.telemetry.topology import End, Link, LinkHealth, TopologyDevice
+from xpu_shared.telemetry.fabric import End
+from xpu_shared.telemetry.topology import Link, LinkHealth, TopologyDevice
 from xpu_sidecars.xelink.labelling import labels
 from xpu_sidecars.xelink.metrics_text import MalformedLineError, parse, parsed
 from xpu_sidecars.xelink.reading import Reading, SourceError

@@ -5,7 +5,7 @@
 {{- range $family := list "gpu" "dsa" "iaa" "dlb" "sgx" "npu" }}
 {{- if (get $.Values $family).enabled }}
 - name: intel-{{ $family }}-plugin
-  api: {{ and (eq $family "gpu") $labels (eq $sidecar.form "pod") }}
+  api: {{ or $.Values.pods.events (and (eq $family "gpu") $labels (eq $sidecar.form "pod")) }}
   ports:
     - {name: metrics, port: 9100}
     {{- if and (eq $family "gpu") $sidecar.enabled (eq $sidecar.form "pod") }}
@@ -15,7 +15,7 @@
 {{- end }}
 {{- if .Values.nodeAgent.enabled }}
 - name: xpu-node-agent
-  api: false
+  api: {{ .Values.pods.events }}
   ports:
     - {name: metrics, port: 9100}
 {{- end }}
@@ -24,5 +24,19 @@
   api: {{ $labels }}
   ports:
     - {name: level-zero, port: 9101}
+{{- end }}
+{{- with .Values.xelinkSidecar }}
+{{- if .enabled }}
+- name: xpu-xelink-sidecar
+  api: {{ eq .labels "node" }}
+  anywhere: true  # XPU Manager may be at any address
+  ports:
+    - {name: xelink, port: 9102}
+{{- end }}
+{{- end }}
+{{- if and .Values.provisioning.enabled .Values.provisioning.sgxEpc }}
+- name: sgx-node-init
+  api: true
+  ports: []
 {{- end }}
 {{- end }}

@@ -63,3 +63,53 @@ imagePullSecrets:
   {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* A service account's token and the API server's certificate, for the one container that mounts it; a YAML list. */}}
+{{- define "xpu.tokenVolume" -}}
+- name: api-token
+  projected:
+    sources:
+      - serviceAccountToken: {path: token, expirationSeconds: 3607}
+      - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+{{- end }}
+
+{{- define "xpu.tokenMount" -}}
+- {name: api-token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
+{{- end }}
+
+{{/* The volumes that a sidecar's labels need, as a YAML list; what is given is where the labels go. */}}
+{{- define "xpu.labelVolumes" -}}
+{{- if eq . "nfd" -}}
+- {name: features-d, hostPath: {path: /etc/kubernetes/node-feature-discovery/features.d, type: DirectoryOrCreate}}
+{{- else if eq . "node" -}}
+{{ include "xpu.tokenVolume" . }}
+{{- else -}}
+[]
+{{- end -}}
+{{- end }}
+
+{{- define "xpu.labelMounts" -}}
+{{- if eq . "nfd" }}
+- {name: features-d, mountPath: /etc/kubernetes/node-feature-discovery/features.d}
+{{- else if eq . "node" }}
+{{ include "xpu.tokenMount" . }}
+{{- end }}
+{{- end }}
+
+{{/*
+Admission policies of a file, which speak of service accounts of this release.
+  root, file, namespace   that the file names
+*/}}
+{{- define "xpu.policies" -}}
+{{- range $number, $text := .root.Files.Get .file | splitList "\n---\n" }}
+{{- $policy := fromYaml $text }}
+{{- $_ := set $policy.metadata "labels" (include "xpu.labels" $.root | fromYaml) }}
+{{- range $policy.spec.matchConditions }}
+{{- $_ := set . "expression" (.expression | replace (printf ":%s:" $.namespace) (printf ":%s:" $.root.Release.Namespace)) }}
+{{- end }}
+{{- if $number }}
+---
+{{- end }}
+{{ toYaml $policy }}
+{{- end }}
+{{- end }}

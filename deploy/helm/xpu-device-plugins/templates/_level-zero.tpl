@@ -53,10 +53,8 @@ The container of the Level-Zero sidecar.
   volumeMounts:
     - {name: {{ .volume }}, mountPath: {{ .directory }}}
     - {name: podresources, mountPath: /var/lib/kubelet/pod-resources, readOnly: true}
-    {{- if eq $values.labels "nfd" }}
-    - {name: features-d, mountPath: /etc/kubernetes/node-feature-discovery/features.d}
-    {{- else if eq $values.labels "node" }}
-    - {name: api-token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
+    {{- with include "xpu.labelMounts" $values.labels | trim }}
+    {{- . | nindent 4 }}
     {{- end }}
     {{- if .wsl }}
     - {name: wsllib, mountPath: /usr/lib/wsl, readOnly: true}
@@ -64,20 +62,4 @@ The container of the Level-Zero sidecar.
     {{- with $values.volumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-{{- end }}
-
-{{/* The volumes that its labels need, as a YAML list. */}}
-{{- define "xpu.labelVolumes" -}}
-{{- $labels := .Values.levelZeroSidecar.labels -}}
-{{- if eq $labels "nfd" -}}
-- {name: features-d, hostPath: {path: /etc/kubernetes/node-feature-discovery/features.d, type: DirectoryOrCreate}}
-{{- else if eq $labels "node" -}}
-- name: api-token
-  projected:
-    sources:
-      - serviceAccountToken: {path: token, expirationSeconds: 3607}
-      - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
-{{- else -}}
-[]
-{{- end -}}
 {{- end }}

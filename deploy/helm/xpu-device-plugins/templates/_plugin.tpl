@@ -9,6 +9,7 @@ The DaemonSet of a plugin.
 */}}
 {{- define "xpu.plugin" -}}
 {{- $pods := .root.Values.pods -}}
+{{- $account := .serviceAccount | default ($pods.events | ternary "xpu-device-plugin" "") -}}
 apiVersion: apps/v1
 kind: DaemonSet
 metadata:
@@ -34,7 +35,7 @@ spec:
       {{- end }}
     spec:
       automountServiceAccountToken: false
-      {{- with .serviceAccount }}
+      {{- with $account }}
       serviceAccountName: {{ . }}
       {{- end }}
       {{- include "xpu.placement" . | trim | nindent 6 }}
@@ -56,6 +57,9 @@ spec:
             {{- end }}
             {{- with .values.logLevel }}
             - -v={{ . }}
+            {{- end }}
+            {{- if $pods.events }}
+            - --events
             {{- end }}
             {{- if $pods.surge }}
             - --instance=$(POD_UID)
@@ -81,6 +85,9 @@ spec:
             - {name: devfs, mountPath: /dev, readOnly: true, recursiveReadOnly: IfPossible}
             - {name: kubeletsockets, mountPath: /var/lib/kubelet/device-plugins}
             - {name: podresources, mountPath: /var/lib/kubelet/pod-resources, readOnly: true}
+            {{- if $pods.events }}
+            {{- include "xpu.tokenMount" . | nindent 12 }}
+            {{- end }}
             {{- with concat (.mounts | default list) .values.volumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
@@ -91,6 +98,9 @@ spec:
         - {name: devfs, hostPath: {path: /dev, type: Directory}}
         - {name: kubeletsockets, hostPath: {path: {{ $pods.kubeletDir }}/device-plugins, type: Directory}}
         - {name: podresources, hostPath: {path: {{ $pods.kubeletDir }}/pod-resources, type: DirectoryOrCreate}}
+        {{- if $pods.events }}
+        {{- include "xpu.tokenVolume" . | nindent 8 }}
+        {{- end }}
         {{- with concat (.volumes | default list) .values.volumes }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from xpu_plugins.dlb.provision.layout import ON_BUSY
 from xpu_plugins.dlb.provision.shares import Resources, parse_resources
-from xpu_shared.api_server import is_node_name
 from xpu_shared.kernel.vfio import PCI_ADDRESS
+from xpu_shared.node_name import is_node_name
 from xpu_shared.program.flags import UsageError, shown
 from xpu_shared.program.options import Boolean, Choice, FilePath, Integer, Option
 from xpu_shared.program.settings import PATHS

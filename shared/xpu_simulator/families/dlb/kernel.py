@@ -162,7 +162,8 @@ class DlbKernel:
 
 def _entries(state: PhysicalState, cpus: int) -> Iterator[Entry]:
     """All that the tree shows of a load balancer and its virtual functions."""
-    device = state.device.model_copy(update={"vfs": len(state.functions)})
+    able = state.device.vfs is not None
+    device = state.device.model_copy(update={"vfs": len(state.functions) if able else None})
     path = device.function.path
     yield from device.on_bus(cpus_per_numa_node=cpus)
     yield Attribute(path / "sriov_drivers_autoprobe", str(int(state.autoprobe)))

@@ -24,6 +24,7 @@ class IdxdLayout:
         for name, attributes in state.directories():
             yield from self._directory(self.path / name, attributes, driver=drivers.get(name, ""))
         for queue in self.queues_with_files:
+            yield Directory(self.file(queue).path)
             yield from self.file(queue).entries()
         yield from (self.file(queue).file for queue in self.queues_with_files)
 

@@ -2,21 +2,20 @@
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioned import PF, DlbNode, Interposed, KilledError, results
 from xpu_simulator.families.dlb.device import Dlb
 
-OLD = {"num_vfs": 2, "resources": {"num_ldb_ports": 8, "num_sched_domains": 30, "num_hist_list_entries": 100}}
-OLD_FOR_ONE = {"resources": {"num_sched_domains": 1, "num_hist_list_entries": 2048}}
-NEW = {"num_vfs": 2, "resources": "equal"}
+NEW: dict[str, Any] = {"num_vfs": 2, "resources": "equal"}
 
 
 @pytest.mark.parametrize("before", [None, {"num_vfs": 2, "resources": {"num_ldb_ports": 8}}, {"num_vfs": 1}])
 @pytest.mark.parametrize("after_it", [True, False])
 def test_killed_at_any_write_and_run_again_ends_as_an_undisturbed_run(
-    tmp_path: Path, before: dict[str, object] | None, *, after_it: bool
+    tmp_path: Path, before: dict[str, Any] | None, *, after_it: bool
 ) -> None:
     node = DlbNode(tmp_path)
     if before is not None:
