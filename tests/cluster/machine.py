@@ -58,7 +58,7 @@ class Cluster:
     def following(self, *what: str) -> Iterator[list[Any]]:
         """Every state of these objects, in order; the list is filled at the context's end."""
         seen: list[Any] = []
-        command = [self.program, "get", *what, "--watch", "-o", "json"]
+        command: list[str | Path] = [self.program, "get", *what, "--watch", "-o", "json"]
         with tempfile.TemporaryFile("w+") as file:
             process = subprocess.Popen(command, stdout=file)
             try:

@@ -132,4 +132,5 @@ def test_an_archive_that_does_not_say_what_it_is_made_of_is_named(tmp_path: Path
 
 def test_an_image_is_its_first_program() -> None:
     image = Image(name="x", extra="gpu", programs={"sub/one": "a.b.c:main", "two": "a.d.e:main"}, title="X")
-    assert (image.program, image.packages) == ("sub/one", {"a/b", "a/d"})
+    assert image.program == "sub/one"
+    assert image.packages == {"a/b", "a/d"}
