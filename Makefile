@@ -20,8 +20,9 @@ demo: $(INSTALLED)  ## Run simulated nodes for about 50 seconds: four GPUs and t
 test: $(INSTALLED)  ## Run the tests.
 	$(BIN)/pytest
 
+CLUSTER_TESTS ?= tests/cluster
 test-cluster: $(INSTALLED)  ## Run the tests that need a real cluster; CONTRIBUTING.md says how to have one.
-	$(BIN)/pytest tests/cluster -o faulthandler_timeout=400
+	$(BIN)/pytest $(CLUSTER_TESTS) -o faulthandler_timeout=400
 
 install: $(INSTALLED)  ## Create or update .venv: all programs, all extras, the development tools.
 

@@ -20,6 +20,15 @@ def debian_components(copied: Iterable[Path], root: Path) -> Iterator[dict[str, 
         yield {"name": name, "version": version, "purl": purl}
 
 
+def driver_component(package: Path, unpacked: Path, root: Path) -> dict[str, str]:
+    """A package of somebody else's, that dpkg of the base does not know."""
+    shown: list[str | Path] = ["dpkg-deb", "--show", "--showformat=${Package} ${Version} ${Architecture}", package]
+    name, version, architecture = subprocess.run(shown, check=True, capture_output=True, text=True).stdout.split()
+    for text in sorted((unpacked / "usr/share/doc").rglob("copyright")):
+        keep_licence(root, name, text)
+    return {"name": name, "version": version, "purl": f"pkg:deb/{name}@{version}?arch={architecture}"}
+
+
 def owners_of(path: Path) -> list[str]:
     """The Debian packages a file is of; dpkg may know it by its name from before /usr became one tree."""
     real = str(path.resolve())

@@ -66,10 +66,11 @@ def _uv(*arguments: str) -> None:
 def _unpack_ours(image: Image, wheel: Path, packages: Path) -> None:
     """Only the packages that the image's programs import: a wheel of pure Python is unpacked, not installed."""
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(packages, [name for name in archive.namelist() if _is_needed(image, name)])
+        archive.extractall(packages, [name for name in archive.namelist() if is_needed(image, name)])
 
 
-def _is_needed(image: Image, name: str) -> bool:
+def is_needed(image: Image, name: str) -> bool:
+    """Whether a file of the wheel is of a package that the image's programs import."""
     top, _, rest = name.partition("/")
     if top in EVERYONES or top.endswith(".dist-info"):
         return True

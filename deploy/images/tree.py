@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
-from images.components import debian_components, python_components
+from images.components import debian_components, driver_component, python_components
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # Opened by name at run time, so that nothing is linked with them: udev by pyudev, gcc_s by threads that end.
@@ -77,14 +77,18 @@ def main(context: Path, root: Path) -> None:
         (root / directory).mkdir()
         (root / directory).chmod(mode)
     copied = interpreter(root)
-    driver_packages(context / "drivers", root)
+    drivers = driver_packages(context / "drivers", root)
     packages = Path(site.getsitepackages()[0])
     copy_packages(context / "packages", root / packages.relative_to("/"))
     write_launchers(description["programs"], root)
     copied += certificates(root)
     copied += libraries(root)
     write_users(root)
-    components = [*debian_components(copied, root), *python_components(root / packages.relative_to("/"), root)]
+    components = [
+        *debian_components(copied, root),
+        *drivers,
+        *python_components(root / packages.relative_to("/"), root),
+    ]
     (root / "licenses/components.json").write_text(json.dumps(components, indent=1) + "\n")
     byte_code(root, [sysconfig.get_path("stdlib"), str(packages)])
     subprocess.run(["chroot", root, sys.executable, "-sPB", "-c", IMPORT_EVERYTHING], check=True)
@@ -129,11 +133,10 @@ def copy_packages(packages: Path, there: Path) -> None:
 
 def write_launchers(programs: dict[str, str], root: Path) -> None:
     """Programs at the paths that manifests name. -s, -P: only what is in the image is imported."""
-    directory = root / "usr/local/bin"
-    directory.mkdir(parents=True, exist_ok=True)
     for name, entry_point in programs.items():
         module, _, function = entry_point.partition(":")
-        launcher = directory / name
+        launcher = root / "usr/local/bin" / name
+        launcher.parent.mkdir(parents=True, exist_ok=True)
         code = f"import sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n"
         launcher.write_text(f"#!{Path(sys.executable).resolve()} -sP\n{code}")
         launcher.chmod(0o755)
@@ -147,16 +150,19 @@ def certificates(root: Path) -> list[Path]:
     return [Path("/etc/ca-certificates.conf"), Path("/usr/sbin/update-ca-certificates")]
 
 
-def driver_packages(directory: Path, root: Path) -> None:
+def driver_packages(directory: Path, root: Path) -> list[dict[str, str]]:
     """Unpack the libraries of Debian packages, for the sidecar that opens a driver, and their licences."""
+    components = []
     for package in sorted(directory.glob("*.deb")):
-        unpacked = Path("/unpacked", package.name)
+        unpacked = Path("/unpacked", package.stem)
+        unpacked.mkdir(parents=True)
         subprocess.run(["dpkg-deb", "--extract", package, unpacked], check=True)
         for path in unpacked.rglob("*"):
             inside = Path("/", path.relative_to(unpacked))
             if not path.is_dir() and ".so" in path.name and "/lib" in str(inside):
                 shutil.copy(path, place(root, inside), follow_symlinks=False)
-        shutil.copytree(unpacked / "usr/share/doc", root / "licenses", dirs_exist_ok=True)
+        components.append(driver_component(package, unpacked, root))
+    return components
 
 
 def libraries(root: Path) -> list[Path]:

@@ -185,6 +185,18 @@ class Family:
         for path in self._cdi.collect(found, retention=retention, now=time.monotonic(), held=held):
             log.info("removed the CDI file of a device that is gone", file=path)
 
+    def remove_cdi_files(self) -> None:
+        """Remove those of devices that nobody holds, at the end; none as long as it is not clear which these are."""
+        held = {type_: self._held(type_) for type_ in self.inventory.device_types}
+        listed = {type_: self.inventory.snapshot(type_).devices for type_ in held}
+        if self._found is None or any(not ids <= listed[type_].keys() for type_, ids in held.items()):
+            return
+        kept = [device.cdi for type_, ids in held.items() for id_ in ids if (device := listed[type_][id_]).cdi]
+        try:
+            self._cdi.collect([], retention=0.0, now=time.monotonic(), held=[cdi for cdi in kept if cdi])
+        except CdiError as error:
+            log.warning("CDI files are left", plugin=self.plugin.namespace, reason=error)
+
     def _cdi_problem(self, step: Callable[[], None], subject: str) -> list[Problem]:
         try:
             step()

@@ -25,10 +25,12 @@ from xpu_shared.program.logs import Log
 from xpu_shared.program.settings import PluginSettings
 from xpu_shared.program.signals import end_at_last, ignore_signals
 from xpu_shared.program.without_tls import import_metrics_library
+from xpu_shared.threads import in_daemon_thread
 
 if TYPE_CHECKING:
     from xpu_shared.node_events import NodeEvents
 
+LAST_ANSWER = 1.0  # seconds for the kubelet to say who holds what, and for files to go
 SHUTDOWN = 4.5  # seconds for everything to end, of the 5 that a supervisor is promised
 SOCKET_RETRY = 1.0  # seconds between attempts to bind the uevent socket
 SWITCH_INTERVAL = 0.001  # seconds that a thread which computes keeps others waiting; 0.005 by default
@@ -120,6 +122,7 @@ class Runner:
                 for family in families:
                     tasks.create_task(family.run())
         finally:
+            await _leave(families, pod_resources)
             for close in reversed(closers):
                 close()
 
@@ -204,6 +207,19 @@ class Runner:
         except OSError as error:
             log.warning("cannot bind the uevent socket, keeps trying", socket=path, reason=error)
             tasks.create_task(keep_trying())
+
+
+async def _leave(families: Sequence[Family], pod_resources: PodResources) -> None:
+    """Remove what would be left after an uninstallation: the CDI files of devices that nobody holds.
+
+    Only a kubelet that answers now knows who does. Who comes after us writes the files again before they are needed.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_ANSWER):
+            if await pod_resources.refresh():
+                for family in families:
+                    await in_daemon_thread(family.remove_cdi_files, name=f"last files of {family.plugin.namespace}")
+    await pod_resources.close()
 
 
 def _subsystems(families: Sequence[Family]) -> frozenset[str]:

@@ -35,12 +35,13 @@ def wait_until(ready: Callable[[], bool], what: Callable[[], str], *, seconds: f
 
 class Cluster:
     def __init__(self) -> None:
-        self._kubectl = Path(os.environ["KUBEBUILDER_ASSETS"]) / "kubectl"
+        self.program = Path(os.environ["KUBEBUILDER_ASSETS"]) / "kubectl"
+        self.node: str = self.get("nodes")["items"][0]["metadata"]["name"]
         self._kubelet = shlex.split(os.environ["XPU_TEST_KUBELET"])
 
     def kubectl(self, *arguments: str, document: object = None) -> str:
         done = subprocess.run(
-            [self._kubectl, *arguments],
+            [self.program, *arguments],
             check=False,
             input=json.dumps(document) if document is not None else None,
             capture_output=True,
@@ -57,7 +58,7 @@ class Cluster:
     def following(self, *what: str) -> Iterator[list[Any]]:
         """Every state of these objects, in order; the list is filled at the context's end."""
         seen: list[Any] = []
-        command = [str(self._kubectl), "get", *what, "--watch", "-o", "json"]
+        command: list[str | Path] = [self.program, "get", *what, "--watch", "-o", "json"]
         with tempfile.TemporaryFile("w+") as file:
             process = subprocess.Popen(command, stdout=file)
             try:
@@ -74,8 +75,7 @@ class Cluster:
 
     def gpus(self, resource: str = RESOURCE) -> tuple[int, int]:
         """The node's capacity and allocatable."""
-        (node,) = self.get("nodes")["items"]
-        status = node["status"]
+        status = self.get("node", self.node)["status"]
         return int(status["capacity"].get(resource, 0)), int(status["allocatable"].get(resource, 0))
 
     def wait_for_gpus(self, *, capacity: int, allocatable: int, seconds: float = 30, resource: str = RESOURCE) -> float:
@@ -85,6 +85,10 @@ class Cluster:
             lambda: f"capacity, allocatable {wanted}, but {self.gpus(resource)}",
             seconds=seconds,
         )
+
+    def wait_for_gpus_gone(self) -> None:
+        """Until none can be allocated; their number stays in the capacity until the kubelet starts again."""
+        wait_until(lambda: self.gpus()[1] == 0, lambda: f"allocatable 0, but {self.gpus()}", seconds=30)
 
     def last_wrong_count(self, *, capacity: int, allocatable: int, watched_seconds: float) -> float:
         """Watch the node's counts and return when they were last wrong, in seconds from now; 0 when they never were."""

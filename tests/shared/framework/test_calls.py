@@ -13,6 +13,7 @@ import pytest
 from framework import RESOURCE, DemoPlugin, Node, running, unit
 from xpu_shared.cdi import file_name
 from xpu_shared.device import Allocation, CdiDevice, Device, DeviceNode, Health
+from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
 from xpu_wire.deviceplugin_v1beta1_pb2_grpc import DevicePluginStub
 
@@ -229,6 +230,29 @@ async def test_the_cdi_file_of_a_device_that_is_gone_goes_too(tmp_path: Path) ->
         running_node.uevent()
         await running_node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.capacity == 1)
         assert not (tmp_path / "cdi" / file_name(KIND, "unit0")).exists()
+
+
+def with_cdi(id_: str) -> Device:
+    return Device(id=id_, nodes=(node(f"/dev/{id_}"),), cdi=CdiDevice(kind=KIND, name=id_))
+
+
+async def test_at_the_end_the_cdi_files_go_of_devices_that_nobody_holds(tmp_path: Path) -> None:
+    plugin = FullPlugin(devices={"unit": [with_cdi("held"), with_cdi("free")]})
+    async with SimulatedKubelet(tmp_path, version="1.37") as kubelet:
+        async with running(tmp_path, plugin, kubelet=kubelet):
+            await kubelet.wait_for_list(RESOURCE)
+            pod = await kubelet.admit("train", {RESOURCE: 1})
+        (name,) = pod.given.cdi_names
+        left = [path.name for path in (tmp_path / "cdi").iterdir()]
+        assert left == [file_name(KIND, name.partition("=")[2])]
+
+
+async def test_without_a_kubelet_that_says_who_holds_what_the_cdi_files_stay(tmp_path: Path) -> None:
+    plugin = FullPlugin(devices={"unit": [with_cdi("one"), with_cdi("two")]})
+    async with running(tmp_path, plugin) as running_node:
+        await running_node.kubelet.wait_for_list(RESOURCE)
+        await running_node.kubelet.stop()
+    assert len(list((tmp_path / "cdi").iterdir())) == 2
 
 
 async def test_a_pod_gets_what_the_plugin_gives(tmp_path: Path) -> None:
