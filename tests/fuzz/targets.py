@@ -1,12 +1,14 @@
-"""What is fuzzed: for each parser of outside input a function of bytes that raises when the parser does what it may not.
+"""What is fuzzed: for each parser of outside input a function of bytes that raises when the parser does wrong.
 
 A parser may refuse, with its own errors. What it takes has to be what the rest of the program relies on.
 """
 
 import contextlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
+import pydantic
 from google.protobuf.message import DecodeError
 
 from fuzz.frames import check, take
@@ -28,6 +30,9 @@ from xpu_shared.telemetry.envelope import MalformedMessageError
 from xpu_shared.telemetry.freshness import OutdatedMessageError
 from xpu_sidecars.level_zero.reports import MalformedReportError, Report, ReportReader
 from xpu_wire import deviceinfo_v1alpha1_pb2, podresources_v1_pb2
+
+# A settings file is checked by an adapter that takes far longer to make than to use; a program makes one.
+pydantic.TypeAdapter = cache(pydantic.TypeAdapter)  # type: ignore[misc,assignment]
 
 DIRECTORY = Path("build/fuzz/scratch")
 
