@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test test-cluster install check bench fuzz soak wire lock licences sbom audit clean
+.PHONY: help demo test test-cluster install check bench figures fuzz soak wire lock licences sbom audit clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,6 +32,10 @@ check: $(INSTALLED)  ## Check format, lint, types, import layers, and that share
 
 bench: $(INSTALLED)  ## Measure speed and memory; prints a table.
 	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH)
+
+figures: $(INSTALLED)  ## Measure, and renew docs/figures.md: on a machine that does nothing else.
+	PYTHONPATH=tests $(BIN)/python -m bench --json build/figures.json
+	PYTHONPATH=tests $(BIN)/python -m bench.page build/figures.json >docs/figures.md
 
 FUZZ ?= 1000000
 FUZZERS := .venv/fuzzers-installed
