@@ -1,7 +1,7 @@
 """Measures speed and memory of the programs on simulated nodes and prints a table.
 
 `--quick` makes fewer runs. `--json FILE` writes the figures too, `--compare FILE` prints how many times as much each is
-as in such a file. `--against "COMMAND"` also measures another device plugin: its part at the kubelet, on the same nodes.
+as in such a file. `--against "COMMAND"` also measures another device plugin: its part at the kubelet, on equal nodes.
 """
 
 import argparse

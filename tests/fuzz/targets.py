@@ -4,6 +4,7 @@ A parser may refuse, with its own errors. What it takes has to be what the rest 
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -34,7 +35,7 @@ from xpu_wire import deviceinfo_v1alpha1_pb2, podresources_v1_pb2
 # A settings file is checked by an adapter that takes far longer to make than to use; a program makes one.
 pydantic.TypeAdapter = cache(pydantic.TypeAdapter)  # type: ignore[misc,assignment]
 
-DIRECTORY = Path("build/fuzz/scratch")
+DIRECTORY = Path(os.environ.get("XPU_FUZZ_SCRATCH", "build/fuzz/scratch"))  # for files that are read
 
 
 def sysfs(data: bytes) -> None:
