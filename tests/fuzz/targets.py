@@ -6,10 +6,8 @@ A parser may refuse, with its own errors. What it takes has to be what the rest 
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 
-import pydantic
 from google.protobuf.message import DecodeError
 
 from fuzz.frames import check, take
@@ -31,9 +29,6 @@ from xpu_shared.telemetry.envelope import MalformedMessageError
 from xpu_shared.telemetry.freshness import OutdatedMessageError
 from xpu_sidecars.level_zero.reports import MalformedReportError, Report, ReportReader
 from xpu_wire import deviceinfo_v1alpha1_pb2, podresources_v1_pb2
-
-# A settings file is checked by an adapter that takes far longer to make than to use; a program makes one.
-pydantic.TypeAdapter = cache(pydantic.TypeAdapter)  # type: ignore[misc,assignment]
 
 DIRECTORY = Path(os.environ.get("XPU_FUZZ_SCRATCH", "build/fuzz/scratch"))  # for files that are read
 
