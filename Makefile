@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test test-cluster install check bench tools fuzz soak images wire lock clean
+.PHONY: help demo test test-cluster install check bench figures tools fuzz soak images wire lock licences sbom audit clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,10 @@ check: $(INSTALLED)  ## Check format, lint, types, import layers, and that share
 
 bench: $(INSTALLED)  ## Measure speed and memory; prints a table.
 	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH)
+
+figures: $(INSTALLED)  ## Measure, and renew docs/figures.md: on a machine that does nothing else.
+	PYTHONPATH=tests $(BIN)/python -m bench --json build/figures.json
+	PYTHONPATH=tests $(BIN)/python -m bench.page build/figures.json >docs/figures.md
 
 # The tests of manifests and chart are left out where these, or others on PATH, are not there.
 TOOLS := build/tools
@@ -75,6 +79,24 @@ wire: $(INSTALLED)  ## Generate shared/xpu_wire from proto/.
 lock: $(INSTALLED)  ## Renew requirements*.lock from pyproject.toml.
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header --upgrade -o requirements.lock
 	$(BIN)/uv pip compile -q --group fuzz --universal --generate-hashes --no-header --upgrade -o requirements-fuzz.lock
+	$(BIN)/uv pip compile -q --group audit --universal --generate-hashes --no-header --upgrade -o requirements-audit.lock
+
+licences: $(INSTALLED)  ## Renew docs/licences.md from requirements.lock.
+	@sed '/^| Package/,$$d' docs/licences.md >build-licences && PYTHONPATH=tests $(BIN)/python -m supply licences >>build-licences
+	@mv build-licences docs/licences.md
+
+sbom: $(INSTALLED)  ## Build the wheel and its bill of materials (CycloneDX) in dist/.
+	@$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+	@PYTHONPATH=tests $(BIN)/python -m supply sbom dist/xpu_device_plugins-*.whl
+
+AUDITOR := .venv/auditor
+audit: $(INSTALLED) $(AUDITOR)/installed  ## Look for known vulnerabilities of everything that is locked.
+	@PYTHONPATH=tests $(BIN)/python -m supply audit $(AUDITOR)/bin/pip-audit requirements*.lock
+
+$(AUDITOR)/installed: requirements-audit.lock
+	@$(PYTHON) -m venv --clear $(AUDITOR)
+	@$(AUDITOR)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-audit.lock
+	@touch $@
 
 clean:  ## Remove what these targets made.
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

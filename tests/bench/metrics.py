@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bench.measurements import Row, milliseconds
+from bench.figures import Row, milliseconds
 from bench.sidecar import memory, sidecar
 from churn import RESOURCE, Churn, Scrapes
 from framework import DemoPlugin, running, unit

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measurements import Lists, Row, all_healthy, milliseconds
+from bench.figures import Row, milliseconds
+from bench.measurements import Lists, all_healthy
 from bench.process import running
 from xpu_simulator.level_zero.faults import WELL, Fault
 from xpu_simulator.level_zero.node_library import NodeLibrary

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import comb
 from random import Random
 
-from bench.measurements import Row, milliseconds
+from bench.figures import Row, milliseconds
 from shared.policy.fabrics import NODES, Links, by_looking_at_all, islands, scattered
 from xpu_shared.policy.search import best_set
 from xpu_shared.policy.topology import Place, Topology

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import zmq
 
-from bench.measurements import Row, milliseconds
+from bench.figures import Row, milliseconds
 from bench.sidecar import cpu_seconds, memory
 from xpu_plugins.gpu.fabric import GpuFabric
 from xpu_shared.policy.topology import Place

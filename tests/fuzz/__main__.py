@@ -5,8 +5,10 @@ COUNT that are changed as messages. What breaks something stays in build/fuzz/TA
 `python -m fuzz.guided TARGET FILE`. The exit code is 1 when something broke.
 """
 
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from random import SystemRandom
@@ -27,7 +29,12 @@ def guided(target: str, count: int, seed: int) -> bool:
     options = [f"-runs={count}", f"-seed={seed & 0x7FFFFFFF or 1}", f"-timeout={SLOWEST}", f"-rss_limit_mb={LARGEST}"]
     options += [f"-artifact_prefix={work}/", "-max_len=8192", str(work / "corpus"), str(CORPUS / target)]
     command = [sys.executable, "-m", "fuzz.guided", target, *options]
-    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk would be most of the work
+    with tempfile.TemporaryDirectory(prefix="xpu-fuzz-", dir=memory) as scratch:
+        environment = {**os.environ, "XPU_FUZZ_SCRATCH": scratch}
+        ended = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
     lines = ended.stdout.splitlines()
     last = next((line for line in reversed(lines) if line.startswith("Done ")), f"ended with {ended.returncode}")
     print(f"{target}: {last}, seed {seed}", flush=True)

@@ -1,9 +1,10 @@
-"""What is fuzzed: for each parser of outside input a function of bytes that raises when it does what it may not.
+"""What is fuzzed: for each parser of outside input a function of bytes that raises when the parser does wrong.
 
 A parser may refuse, with its own errors. What it takes has to be what the rest of the program relies on.
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from xpu_shared.telemetry.freshness import OutdatedMessageError
 from xpu_sidecars.level_zero.reports import MalformedReportError, Report, ReportReader
 from xpu_wire import deviceinfo_v1alpha1_pb2, podresources_v1_pb2
 
-DIRECTORY = Path("build/fuzz/scratch")
+DIRECTORY = Path(os.environ.get("XPU_FUZZ_SCRATCH", "build/fuzz/scratch"))  # for files that are read
 
 
 def sysfs(data: bytes) -> None:

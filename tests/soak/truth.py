@@ -12,6 +12,7 @@ from xpu_simulator.device import SimulatedDevice
 from xpu_simulator.families.dlb.device import Dlb
 from xpu_simulator.families.gpu.device import Gpu
 from xpu_simulator.families.idxd.device import Dsa, Iaa
+from xpu_simulator.families.npu.device import Npu
 from xpu_simulator.families.sgx.device import Sgx
 from xpu_simulator.level_zero.faults import WELL, Fault
 
@@ -43,6 +44,8 @@ def ids_of(device: SimulatedDevice) -> tuple[Id, ...]:
         case Sgx():
             kinds = ("enclave", "provision")
             return tuple((f"sgx.intel.com/{kind}", f"sgx-{kind}-{n}") for kind in kinds for n in range(ENCLAVES))
+        case Npu():
+            return (("npu.intel.com/accel", f"accel{device.number}-0"),) if device.driver == "intel_vpu" else ()
     raise TypeError(f"nobody has said what {device.name} is offered as")
 
 
@@ -95,7 +98,11 @@ class Truth:
         if now >= self._found_at:
             self._lost.clear()
         self._spoken_for |= {resource for device in self.present.values() for resource, _ in ids_of(device)}
-        self._told |= {name: ill(self._fault(name)) for name in self.present if name not in self._lost}
+        self._told |= {
+            name: ill(self._fault(name))
+            for name, device in self.present.items()
+            if name not in self._lost and ids_of(device)
+        }
 
     def plugged(self, name: str, device: SimulatedDevice, now: float) -> None:
         for id_ in ids_of(device):
