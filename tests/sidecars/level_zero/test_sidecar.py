@@ -199,11 +199,11 @@ def test_the_page_tells_how_the_collector_fares(library: Scenario) -> None:
         text = program.page("/metrics")[1]
 
     for series in (
-        "xpu_source_up 1.0",
-        "xpu_collector_starts_total 1.0",
-        'xpu_collector_devices{state="sampled"} 2.0',
-        f'xpu_collector_failed_calls_total{{group="pci",pci_bdf="{OTHER}"}} 1.0',
-        "xpu_telemetry_subscriptions 1.0",
+        "xpu_source_up 1\n",
+        "xpu_collector_starts_total 1\n",
+        'xpu_collector_devices{state="sampled"} 2\n',
+        f'xpu_collector_failed_calls_total{{pci_bdf="{OTHER}",group="pci"}} 1\n',
+        "xpu_telemetry_subscriptions 1\n",
         'xpu_build_info{program="xpu-level-zero-sidecar"',
     ):
         assert series in text
