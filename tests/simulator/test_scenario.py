@@ -24,8 +24,8 @@ def test_a_number_is_what_is_allocatable() -> None:
 @pytest.mark.parametrize(
     ("step", "error"),
     [
-        ({}, "a step needs expect or one of"),
-        ({"note": "nothing"}, "a step needs expect or one of"),
+        ({}, "a step needs expect, show or one of"),
+        ({"note": "nothing"}, "a step needs expect, show or one of"),
         ({"add_gpu": "a", "remove_gpu": "b"}, "does one thing, not add and remove"),
         ({"pause": 1}, "pause"),
         ({"pause_seconds": "1s"}, "pause_seconds"),
@@ -73,7 +73,7 @@ def test_what_the_documentation_shows_can_be_read() -> None:
 
 
 def test_the_documented_python_can_be_imported() -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    test, *_ = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)  # further ones continue one
     names: dict[str, object] = {}
-    exec(block, names)
+    exec(test, names)
     assert "test_my_plugin" in names
