@@ -72,8 +72,9 @@ def test_what_the_documentation_shows_can_be_read() -> None:
         (Scenario if "steps" in document else Node).model_validate(document)
 
 
-def test_the_documented_python_can_be_imported() -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    names: dict[str, object] = {}
-    exec(block, names)
+def test_the_documented_python_can_be_imported_and_run(tmp_path: Path) -> None:
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        exec(block, names)
     assert "test_my_plugin" in names
+    names["test_a_queue_is_unbound"](tmp_path)
