@@ -9,8 +9,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
+
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_simulator.uevents import Uevent, UeventSender
+from xpu_wire import deviceplugin_v1beta1_pb2 as pb
+from xpu_wire.deviceplugin_v1beta1_pb2_grpc import DevicePluginStub
 
 PROGRAM = """
 import os, random, sys, time
@@ -62,7 +66,12 @@ class Bad:
                 return ScanResult(devices={"unit": [Device(id=f"{number} {'x' * 80}") for number in range(100_000)]})
             case "lies":
                 return "everything is fine"
-        return ScanResult(devices={})
+        return ScanResult(devices={"unit": [Device(id="one")]} if self.misdeed == "dithers" else {})
+
+    def prefer(self, device_type, available, must_include, size):
+        while self.misdeed == "dithers":
+            pass
+        return available[:size]
 
     @property
     def watched_directories(self):
@@ -91,6 +100,7 @@ MISDEEDS = (
     "lies",
     "subsystems",
     "directories",
+    "dithers",
 )
 
 
@@ -107,6 +117,14 @@ class Node:
         """One of the good plugins gets a device, and is told."""
         (self.root / name / device).touch()
         self.tell(name)
+
+    async def prefers(self) -> None:
+        """Ask the bad plugin which device it would give."""
+        await self.lists("bad", 1)
+        asked = pb.ContainerPreferredAllocationRequest(available_deviceIDs=["one"], allocation_size=1)
+        request = pb.PreferredAllocationRequest(container_requests=[asked])
+        async with grpc.aio.insecure_channel(f"unix:{self.kubelet.device_plugins}/bad.intel.com-unit.sock") as channel:
+            await DevicePluginStub(channel).GetPreferredAllocation(request)
 
     async def lists(self, name: str, count: int) -> None:
         await self.kubelet.wait_for_list(

@@ -1,6 +1,7 @@
 """What a container is given for the ids it was granted: a function of a snapshot and the ids."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from xpu_shared.device import Allocation, Device, Health
@@ -66,12 +67,15 @@ def shown(id_: str) -> str:
     return repr(id_ if len(id_) <= 80 else id_[:80] + "…")
 
 
-def compose(resource: str, devices: Sequence[Device]) -> Allocation:
+def compose(resource: str, devices: Sequence[Device], *, device_list: str = "both") -> Allocation:
     """One container's allocation. Of equal container paths the first stays; of equal keys the last.
 
+    Args:
+        device_list: how devices that have CDI are told of: `nodes`, `cdi` or `both`.
     Raises:
         ConflictError: a container path would stand for two host paths.
     """
+    devices = [_told_of(device, device_list) for device in devices]
     envs: dict[str, str] = {}
     annotations: dict[str, str] = {}
     for device in devices:
@@ -83,6 +87,22 @@ def compose(resource: str, devices: Sequence[Device]) -> Allocation:
         envs=envs,
         annotations=annotations,
         cdi_names=tuple(dict.fromkeys(device.cdi.qualified_name for device in devices if device.cdi)),
+    )
+
+
+def _told_of(device: Device, device_list: str) -> Device:
+    """The device without what the runtime is to learn in the other way, or without its CDI name."""
+    cdi = device.cdi
+    if cdi is None or device_list == "both":
+        return device
+    if device_list == "nodes":
+        # a file system can only be mounted through CDI, so what has one keeps its name
+        return device if cdi.filesystems else replace(device, cdi=None)
+    known = {node.container_path for node in cdi.nodes} | {mount.container_path for mount in cdi.mounts}
+    return replace(
+        device,
+        nodes=tuple(node for node in device.nodes if node.container_path not in known),
+        mounts=tuple(mount for mount in device.mounts if mount.container_path not in known),
     )
 
 

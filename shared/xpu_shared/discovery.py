@@ -1,9 +1,8 @@
 """`discover`, a word of every plugin's program: what would be offered, and why other devices would not."""
 
 import json
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from xpu_shared.acceptance import accept
@@ -11,8 +10,9 @@ from xpu_shared.device import Device, Health, ScanResult
 from xpu_shared.health import UNKNOWN
 from xpu_shared.kubelet.messages import list_message
 from xpu_shared.looking import look_once
-from xpu_shared.plugin import Plugin
+from xpu_shared.plugin import Plugin, TellsDetails
 from xpu_shared.program import logs
+from xpu_shared.program.output import write
 from xpu_shared.program.settings import FamilySettings
 from xpu_shared.program.table import Column, lines
 
@@ -35,27 +35,19 @@ def discover(plugin: Plugin, settings: FamilySettings, *, program: str, unit: st
         return 1
     result = accept(plugin.namespace, found, settings.socket_directories, instance=settings.instance)
     if settings.output == "json":
-        write(json.dumps(as_values(plugin.namespace, result), indent=2))
+        text = json.dumps(as_values(plugin, result), indent=2)
     else:
-        write(as_table(plugin.namespace, result, unit=unit, columns=columns))
-    return 0
+        text = as_table(plugin, result, unit=unit, columns=columns)
+    return write(text, program=program)
 
 
-def write(text: str) -> None:
-    """Print it, also when nobody reads on."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # of `discover | head`; what Python still holds must not fail at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def as_values(namespace: str, result: ScanResult) -> dict[str, list[dict[str, object]]]:
+def as_values(plugin: Plugin, result: ScanResult) -> dict[str, list[dict[str, object]]]:
     """What becomes JSON. The shape is documented in docs/operations.md; keys are only ever added."""
     resources: list[dict[str, object]] = [
         {
-            "name": f"{namespace}/{device_type}",
+            "name": f"{plugin.namespace}/{device_type}",
             "listBytes": list_message(devices).ByteSize(),
-            "devices": [_device(device) for device in devices],
+            "devices": [_device(device, details(plugin, device)) for device in devices],
         }
         for device_type, devices in result.devices.items()
     ]
@@ -70,7 +62,22 @@ def as_values(namespace: str, result: ScanResult) -> dict[str, list[dict[str, ob
     return {"resources": resources, "rejected": rejected, "problems": problems}
 
 
-def _device(device: Device) -> dict[str, object]:
+def details(plugin: Plugin, device: Device) -> Mapping[str, str]:
+    return plugin.details(device) if isinstance(plugin, TellsDetails) else {}
+
+
+def detail_columns(plugin: Plugin, result: ScanResult) -> list[Column]:
+    """Columns for what a plugin tells of its devices besides what every plugin does."""
+    devices = [device for devices in result.devices.values() for device in devices]
+    names = dict.fromkeys(name for device in devices for name in details(plugin, device))
+
+    def cell(name: str) -> Callable[[Device], str]:
+        return lambda device: details(plugin, device).get(name, "")
+
+    return [Column(name.upper(), cell(name)) for name in names]
+
+
+def _device(device: Device, details: Mapping[str, str]) -> dict[str, object]:
     always: dict[str, object] = {
         "id": device.id,
         "health": str(device.health),
@@ -90,12 +97,14 @@ def _device(device: Device) -> dict[str, object]:
         "conditions": list(device.conditions),
         "envs": dict(device.envs),
         "annotations": dict(device.annotations),
+        "details": dict(details),
     }
     return always | {key: value for key, value in sometimes.items() if value}
 
 
-def as_table(namespace: str, result: ScanResult, *, unit: str, columns: Sequence[Column]) -> str:
+def as_table(plugin: Plugin, result: ScanResult, *, unit: str, columns: Sequence[Column]) -> str:
     """Tables for people; ids of the same hardware are one line."""
+    namespace, columns = plugin.namespace, [*columns, *detail_columns(plugin, result)]
     offered = [row for device_type in result.devices for row in _rows(namespace, device_type, result, columns)]
     rejected = [(problem.subject, problem.text) for problem in result.problems if problem.rejected]
     others = [(problem.subject, problem.text) for problem in result.problems if not problem.rejected]

@@ -14,6 +14,7 @@ from xpu_shared.inventory import Inventory, Snapshot
 from xpu_shared.judging import judged
 from xpu_shared.kernel.uevents import Uevent
 from xpu_shared.kubelet.directory import SocketDirectory
+from xpu_shared.kubelet.holders import Holders
 from xpu_shared.kubelet.pod_resources import PodResources
 from xpu_shared.kubelet.registration import Timings
 from xpu_shared.kubelet.servers import Server, ServerType
@@ -34,6 +35,7 @@ from xpu_shared.program.logs import Change, Changes, Log
 from xpu_shared.program.settings import PluginSettings
 from xpu_shared.scanning import Scanner
 from xpu_shared.threads import in_daemon_thread
+from xpu_shared.turns import Turn
 
 RESTART_DELAY = 1.0  # seconds before a task that failed unexpectedly is started again
 
@@ -46,6 +48,7 @@ class Judged:
 
     found: ScanResult
     base: Mapping[str, Snapshot]  # what the outcome was worked out from, by device type
+    holders: Holders  # as they were known when that began
     outcome: Outcome
 
 
@@ -69,7 +72,9 @@ class Family:
         *,
         pod_resources: PodResources,
         timings: Timings,
+        on_turns: Callable[[Sequence[Turn]], None] = lambda _: None,
     ) -> None:
+        """`on_turns` is told of devices that left service or returned; it returns at once."""
         self.plugin = plugin
         # Asked for once: what a plugin says of itself later must not trouble others.
         self.subsystems = frozenset(plugin.subsystems)
@@ -84,6 +89,7 @@ class Family:
         self._places = places
         self._pod_resources = pod_resources
         self._timings = timings
+        self._on_turns = on_turns
         self._cdi = CdiDirectory(settings.cdi_dir, plugin.cdi_kinds if isinstance(plugin, OwnsCdiKinds) else ())
         self._scanner = Scanner(plugin.namespace, self._scan, interval=settings.rescan_interval, counters=self.scans)
         self._problems = Changes()
@@ -140,6 +146,7 @@ class Family:
     def _outcome(self, found: ScanResult) -> Judged:
         """Work out what becomes of a scan's result; off the event loop, because it may take long."""
         base = {device_type: self.inventory.snapshot(device_type) for device_type in self.inventory.device_types}
+        holders = self._pod_resources.holders
         worked_out = outcome(
             self.plugin.namespace,
             judged(self.plugin, found),
@@ -148,7 +155,7 @@ class Family:
             retention=self._settings.lost_device_retention,
             now=time.monotonic(),
         )
-        return Judged(found=found, base=base, outcome=worked_out)
+        return Judged(found=found, base=base, holders=holders, outcome=worked_out)
 
     async def _judge(self) -> None:
         """Work out the last scan's outcome anew, each time that devices may be in another state."""
@@ -178,6 +185,18 @@ class Family:
         for path in self._cdi.collect(found, retention=retention, now=time.monotonic(), held=held):
             log.info("removed the CDI file of a device that is gone", file=path)
 
+    def remove_cdi_files(self) -> None:
+        """Remove those of devices that nobody holds, at the end; none as long as it is not clear which these are."""
+        held = {type_: self._held(type_) for type_ in self.inventory.device_types}
+        listed = {type_: self.inventory.snapshot(type_).devices for type_ in held}
+        if self._found is None or any(not ids <= listed[type_].keys() for type_, ids in held.items()):
+            return
+        kept = [device.cdi for type_, ids in held.items() for id_ in ids if (device := listed[type_][id_]).cdi]
+        try:
+            self._cdi.collect([], retention=0.0, now=time.monotonic(), held=[cdi for cdi in kept if cdi])
+        except CdiError as error:
+            log.warning("CDI files are left", plugin=self.plugin.namespace, reason=error)
+
     def _cdi_problem(self, step: Callable[[], None], subject: str) -> list[Problem]:
         try:
             step()
@@ -206,8 +225,11 @@ class Family:
             self.inventory.publish(device_type, listed.snapshot)
             self._counters(device_type).lists_refused += listed.refused
             self._log_changes(device_type, listed)
+            self._on_turns(listed.turned)
             if device_type not in self.servers and listed.snapshot.devices:
                 self._serve(device_type)
+        if self._pod_resources.holders is not worked_out.holders:  # they changed meanwhile, perhaps unheard
+            self._holders_changed()
 
     def _held(self, device_type: str) -> frozenset[str]:
         """The ids of the type that containers hold, as far as the kubelet has told."""
@@ -236,6 +258,7 @@ class Family:
                 cdi=self._cdi,
                 counters=counters,
                 streams=streams,
+                device_list=self._settings.device_list,
             )
 
         self.servers[device_type] = [
@@ -281,13 +304,17 @@ class Family:
 async def supervised(name: str, work: Callable[[], Coroutine[object, object, None]]) -> None:
     """Run `work` again when it fails: what nobody foresaw costs a second, not the plugin."""
     while True:
+        # In a task of its own, whose end tells which of the two was cancelled: a task group cancels its own task.
+        task = asyncio.create_task(work())
         try:
-            await work()
-            return
-        except Exception as error:  # noqa: BLE001 - the top of a loop: log and go on
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # it failed while it was cleaning up, and is to end
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("failed unexpectedly at its end", task=name, error=repr(error))
-                return
-            log.error("failed unexpectedly, starts again", task=name, error=repr(error), delay=RESTART_DELAY)
-            await asyncio.sleep(RESTART_DELAY)
+            raise
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log.error("failed unexpectedly, starts again", task=name, error=repr(error), delay=RESTART_DELAY)
+        await asyncio.sleep(RESTART_DELAY)

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 
 from xpu_shared.device import ScanResult
 from xpu_shared.health import UNKNOWN
 from xpu_shared.judging import judged
-from xpu_shared.plugin import Causes, Plugin, RunsBesideScans
+from xpu_shared.plugin import Causes, Plugin, RunsBesideScans, TellsDetails
 from xpu_shared.threads import in_daemon_thread
 
 
@@ -23,6 +24,7 @@ def look_once(plugin: Plugin, *, patience: float) -> ScanResult:
 
 async def _listen_and_scan(plugin: Plugin, patience: float) -> ScanResult:
     assert isinstance(plugin, RunsBesideScans)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own lines are nobody's business here
     changed = asyncio.Event()
     source = asyncio.create_task(plugin.run_beside_scans(Causes(scan=changed.set, judge=changed.set)))
     try:
@@ -31,7 +33,7 @@ async def _listen_and_scan(plugin: Plugin, patience: float) -> ScanResult:
                 changed.clear()
                 with contextlib.suppress(OSError):  # the source may have to speak first
                     result = judged(plugin, await in_daemon_thread(plugin.scan, name="scan"))
-                    if _known(result):
+                    if _known(result) and (not isinstance(plugin, TellsDetails) or plugin.details_complete):
                         return result
                 await changed.wait()
     except TimeoutError:

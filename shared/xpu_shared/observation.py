@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -17,13 +18,21 @@ from xpu_shared.program.every_page import alive, build_info
 from xpu_shared.program.options import ListenAddress
 from xpu_shared.program.web import serve as serve_page
 
+if TYPE_CHECKING:
+    from xpu_shared.node_events import NodeEvents
+
 
 def serve(
-    address: ListenAddress, families: Sequence[Family], events: EventCounters, *, program: str
+    address: ListenAddress,
+    families: Sequence[Family],
+    events: EventCounters,
+    node_events: "NodeEvents | None",
+    *,
+    program: str,
 ) -> Callable[[], None]:
     """Serve metrics, health and readiness of the families; returns what ends it. Called on the event loop."""
     registry = CollectorRegistry()
-    registry.register(FrameworkCollector(families, events, program=program))
+    registry.register(FrameworkCollector(families, events, node_events, program=program))
     loop = asyncio.get_running_loop()
     page = serve_page(address, registry, healthy=lambda: alive(loop), ready=lambda: readiness(families))
     return page.close
@@ -43,8 +52,16 @@ def readiness(families: Sequence[Family]) -> tuple[bool, str]:
 class FrameworkCollector(Collector):
     """Turns the framework's counters into metrics, from the page's thread."""
 
-    def __init__(self, families: Sequence[Family], events: EventCounters, *, program: str) -> None:
+    def __init__(
+        self,
+        families: Sequence[Family],
+        events: EventCounters,
+        node_events: "NodeEvents | None" = None,
+        *,
+        program: str,
+    ) -> None:
         self._families = families
+        self._node_events = node_events
         self._events = events
         self._program = program
         self._measuring = [
@@ -64,6 +81,8 @@ class FrameworkCollector(Collector):
             if isinstance(family.plugin, ExportsMetrics):
                 yield from family.plugin.metrics()
         yield from self._kernel_events()
+        if self._node_events is not None:
+            yield from _node_events(self._node_events)
         yield from self._hardware()
 
     def _devices(self) -> Metric:
@@ -171,6 +190,12 @@ class FrameworkCollector(Collector):
         for family in self._families:
             for device_type, counters in dict(family.resources).items():
                 yield f"{family.plugin.namespace}/{device_type}", counters
+
+
+def _node_events(events: "NodeEvents") -> Iterator[Metric]:
+    yield CounterMetricFamily("xpu_node_events", "Kubernetes Events written on the node.", value=events.written)
+    yield CounterMetricFamily("xpu_node_event_failures", "Attempts that failed.", value=events.failures)
+    yield CounterMetricFamily("xpu_node_events_dropped", "Events that were given up.", value=events.dropped)
 
 
 def buckets(durations: Durations) -> list[tuple[str, float]]:

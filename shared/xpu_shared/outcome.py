@@ -4,13 +4,14 @@ It is worked out in the scan's thread. For 100,000 devices that takes a second, 
 to publish it, goes on serving other families.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 
 from xpu_shared.device import Device, Problem, ScanResult
 from xpu_shared.inventory import Snapshot, merge, next_expiry
 from xpu_shared.kubelet.messages import LARGEST_LIST, list_message
+from xpu_shared.turns import Turn, turns
 
 SHOWN_AT_ONCE = 8  # devices that change in one scan and are spoken of one by one
 
@@ -22,6 +23,7 @@ class Listed:
     snapshot: Snapshot
     healthy: int
     changed: Mapping[str, str] | None  # fields of a log line; None: the kubelet is told nothing new
+    turned: Sequence[Turn]  # devices that left service or returned
     refused: bool  # its list was too large, and only what was known before is in the snapshot
 
 
@@ -67,10 +69,12 @@ def outcome(
                 holders & before.devices.keys(),
             )
             snapshot = merge(before, found, retention=retention, now=now, held=holders, losses=losses)
+        new = snapshot.version != before.version
         resources[device_type] = Listed(
             snapshot=snapshot,
             healthy=sum(device.health == "Healthy" for device in snapshot.devices.values()),
-            changed=changes(before.devices, snapshot.devices) if snapshot.version != before.version else None,
+            changed=changes(before.devices, snapshot.devices) if new else None,
+            turned=turns(f"{namespace}/{device_type}", before.devices, snapshot.devices) if new else (),
             refused=refusal is not None,
         )
         expiry = next_expiry(snapshot, retention=retention, held=holders)

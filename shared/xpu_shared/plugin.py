@@ -4,7 +4,7 @@ A plugin is an object with a namespace, the uevent subsystems it cares about and
 optional: a plugin that has the method has the feature, and the kubelet is told so.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -121,13 +121,25 @@ class OnlyCounts(Protocol):
 
 
 @runtime_checkable
+class TellsDetails(Protocol):
+    """For plugins that know more of a device than the kubelet is told."""
+
+    def details(self, device: Device) -> Mapping[str, str]:
+        """For `discover`: what is known after a scan, by what it is, e.g. `root port`; may be empty."""
+
+    @property
+    def details_complete(self) -> bool:
+        """Whether the plugin's own source has said what it has to say of them."""
+
+
+@runtime_checkable
 class PrefersDevices(Protocol):
     """For plugins that have an opinion on which of the free devices a container should get."""
 
     def prefer(
         self, device_type: str, available: Sequence[str], must_include: Sequence[str], size: int
     ) -> Sequence[str]:
-        """Choose `size` of `available`, `must_include` among them. Pure and quick: it runs on the event loop.
+        """Choose `size` of `available`, `must_include` among them. A function of its arguments: calls may overlap.
 
         The framework has checked that an answer is possible (0 < size <= len(available), all distinct).
         """

@@ -10,8 +10,9 @@ from typing import Generic, TypeVar
 
 from xpu_shared.plugin import Plugin
 from xpu_shared.program.flags import HelpRequested, UsageError
+from xpu_shared.program.output import write
 from xpu_shared.program.settings import FamilySettings, Loaded, load
-from xpu_shared.program.signals import end_on_signals
+from xpu_shared.program.signals import die_of_signals, end_on_signals
 from xpu_shared.program.table import Column
 
 DISCOVER = "print what would be offered, and why other devices would not, and exit"
@@ -43,13 +44,14 @@ class PluginProgram(Generic[S]):
         try:
             loaded = self.load(given)
         except HelpRequested as help_text:
-            print(help_text)
-            return 0
+            return write(str(help_text), program=self.name)
         except UsageError as error:
             print(f"{self.name}: {error}", file=sys.stderr)
             return error.exit_code
         settings = self.settings(loaded)
         if loaded.words:
+            if arguments is None:
+                die_of_signals()
             return self._discover(settings)
         end_on_signals()
         from xpu_shared.runner import run  # noqa: PLC0415 - with gRPC, which discover does not need

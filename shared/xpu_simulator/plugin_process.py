@@ -26,13 +26,28 @@ PLUGIN_FLAGS = {
     "uevent-socket": "{uevent_socket}",
 }
 FLAGS = "{flags}"
+METRICS = "{metrics_address}"  # may be given to a program that is told the rest by us
 SIDECAR = "xpu-level-zero-sidecar"
 SIDECAR_FLAGS = {
     "sysfs-root": "{sysfs_root}",
     "library": "{level_zero_library}",
     "publish": "{telemetry}",
-    "metrics-address": "127.0.0.1:0",
+    "metrics-address": "{metrics_address}",
+    "kubelet-dir": "{kubelet_dir}",
+    "features-dir": "{features_dir}",
 }
+XELINK_SIDECAR = "xpu-xelink-sidecar"
+XELINK_FLAGS = {
+    "sysfs-root": "{sysfs_root}",
+    "library": "{level_zero_library}",
+    "publish": "{topology}",
+    "features-dir": "{features_dir}",
+    "tmp-dir-prefix": "{features_dir}",
+    "metrics-address": "{metrics_address}",
+    "interval": "1",
+    "startup-delay": "0",
+}
+OWN_FLAGS = {SIDECAR: SIDECAR_FLAGS, XELINK_SIDECAR: XELINK_FLAGS}
 STOP_SECONDS = 5.0  # what a plugin has between SIGTERM and SIGKILL
 KEPT_LINES = 20
 
@@ -52,7 +67,8 @@ def command_line(text: str, paths: Mapping[str, object]) -> list[str]:
     program, *arguments = parts
     placeholders = {f"{{{name}}}": str(path) for name, path in paths.items()}
     flags = _flags(Path(program).name)
-    if flags and not any(placeholder in text for placeholder in (FLAGS, *flags.values())):
+    chosen = [value for value in flags.values() if value.startswith("{") and value != METRICS]
+    if flags and not any(placeholder in text for placeholder in (FLAGS, *chosen)):
         arguments.insert(0, FLAGS)  # what is given wins
     told = [part for flag, value in (flags or PLUGIN_FLAGS).items() for part in (f"--{flag}", value)]
     arguments = [part for argument in arguments for part in (told if argument == FLAGS else [argument])]
@@ -63,8 +79,8 @@ def command_line(text: str, paths: Mapping[str, object]) -> list[str]:
 
 def _flags(program: str) -> Mapping[str, str]:
     """What a program of ours has to be told, as flags with placeholders."""
-    if program == SIDECAR:
-        return SIDECAR_FLAGS
+    if program in OWN_FLAGS:
+        return OWN_FLAGS[program]
     return PLUGIN_FLAGS if program.startswith(OUR_PREFIX) else {}
 
 

@@ -36,6 +36,11 @@ class Plugins:
         self._environment = environment  # added to ours
         self._running: dict[PluginProcess, asyncio.Task[None]] = {}
 
+    @property
+    def pids(self) -> Mapping[str, int]:
+        """Those that run, by name; of several with one name the one that started last."""
+        return {plugin.name: plugin.pid for plugin in self._running}
+
     async def start(self) -> None:
         for command in self._commands:
             await self._start(command)

@@ -397,6 +397,63 @@ GROUP_FIRMWARE: Group.ValueType  # 10
 GROUP_FABRIC: Group.ValueType  # 11
 Global___Group: _TypeAlias = Group  # noqa: Y015
 
+class _TopologyState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TopologyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TopologyState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TOPOLOGY_STATE_UNKNOWN: _TopologyState.ValueType  # 0
+    TOPOLOGY_STATE_OK: _TopologyState.ValueType  # 1
+    TOPOLOGY_STATE_NONE: _TopologyState.ValueType  # 2
+    """there is no XeLink"""
+
+class TopologyState(_TopologyState, metaclass=_TopologyStateEnumTypeWrapper): ...
+
+TOPOLOGY_STATE_UNKNOWN: TopologyState.ValueType  # 0
+TOPOLOGY_STATE_OK: TopologyState.ValueType  # 1
+TOPOLOGY_STATE_NONE: TopologyState.ValueType  # 2
+"""there is no XeLink"""
+Global___TopologyState: _TypeAlias = TopologyState  # noqa: Y015
+
+class _FabricLinkStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FabricLinkStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FabricLinkStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FABRIC_LINK_STATUS_UNKNOWN: _FabricLinkStatus.ValueType  # 0
+    FABRIC_LINK_STATUS_HEALTHY: _FabricLinkStatus.ValueType  # 1
+    FABRIC_LINK_STATUS_DEGRADED: _FabricLinkStatus.ValueType  # 2
+
+class FabricLinkStatus(_FabricLinkStatus, metaclass=_FabricLinkStatusEnumTypeWrapper): ...
+
+FABRIC_LINK_STATUS_UNKNOWN: FabricLinkStatus.ValueType  # 0
+FABRIC_LINK_STATUS_HEALTHY: FabricLinkStatus.ValueType  # 1
+FABRIC_LINK_STATUS_DEGRADED: FabricLinkStatus.ValueType  # 2
+Global___FabricLinkStatus: _TypeAlias = FabricLinkStatus  # noqa: Y015
+
+class _FabricPortStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FabricPortStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FabricPortStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FABRIC_PORT_STATUS_UNKNOWN: _FabricPortStatus.ValueType  # 0
+    FABRIC_PORT_STATUS_HEALTHY: _FabricPortStatus.ValueType  # 1
+    FABRIC_PORT_STATUS_DEGRADED: _FabricPortStatus.ValueType  # 2
+    FABRIC_PORT_STATUS_FAILED: _FabricPortStatus.ValueType  # 3
+    FABRIC_PORT_STATUS_DISABLED: _FabricPortStatus.ValueType  # 4
+
+class FabricPortStatus(_FabricPortStatus, metaclass=_FabricPortStatusEnumTypeWrapper): ...
+
+FABRIC_PORT_STATUS_UNKNOWN: FabricPortStatus.ValueType  # 0
+FABRIC_PORT_STATUS_HEALTHY: FabricPortStatus.ValueType  # 1
+FABRIC_PORT_STATUS_DEGRADED: FabricPortStatus.ValueType  # 2
+FABRIC_PORT_STATUS_FAILED: FabricPortStatus.ValueType  # 3
+FABRIC_PORT_STATUS_DISABLED: FabricPortStatus.ValueType  # 4
+Global___FabricPortStatus: _TypeAlias = FabricPortStatus  # noqa: Y015
+
 @_typing.final
 class Envelope(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -411,6 +468,7 @@ class Envelope(_message.Message):
     MONOTONIC_MS_FIELD_NUMBER: _builtins.int
     VALIDITY_MS_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
+    TOPOLOGY_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     """1; a reader of version 1 can read every later one"""
     source: _builtins.str
@@ -430,7 +488,13 @@ class Envelope(_message.Message):
     validity_ms: _builtins.int
     """after this time without a newer message the content is stale"""
     @_builtins.property
-    def devices(self) -> Global___DeviceSnapshot: ...
+    def devices(self) -> Global___DeviceSnapshot:
+        """topic devices"""
+
+    @_builtins.property
+    def topology(self) -> Global___TopologySnapshot:
+        """topic topology"""
+
     def __init__(
         self,
         *,
@@ -444,12 +508,13 @@ class Envelope(_message.Message):
         monotonic_ms: _builtins.int = ...,
         validity_ms: _builtins.int = ...,
         devices: Global___DeviceSnapshot | None = ...,
+        topology: Global___TopologySnapshot | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "payload", b"payload"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "payload", b"payload", "topology", b"topology"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "devices", b"devices", "monotonic_ms", b"monotonic_ms", "node", b"node", "payload", b"payload", "schema_version", b"schema_version", "sequence", b"sequence", "source", b"source", "start_sequence", b"start_sequence", "validity_ms", b"validity_ms", "wall_time_ms", b"wall_time_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "devices", b"devices", "monotonic_ms", b"monotonic_ms", "node", b"node", "payload", b"payload", "schema_version", b"schema_version", "sequence", b"sequence", "source", b"source", "start_sequence", b"start_sequence", "topology", b"topology", "validity_ms", b"validity_ms", "wall_time_ms", b"wall_time_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["devices"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["devices", "topology"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -573,6 +638,7 @@ class Device(_message.Message):
     FREQUENCIES_FIELD_NUMBER: _builtins.int
     ENGINES_FIELD_NUMBER: _builtins.int
     RAS_FIELD_NUMBER: _builtins.int
+    FABRIC_PORTS_FIELD_NUMBER: _builtins.int
     FIRMWARES_FIELD_NUMBER: _builtins.int
     UUID_FIELD_NUMBER: _builtins.int
     VENDOR_ID_FIELD_NUMBER: _builtins.int
@@ -619,9 +685,9 @@ class Device(_message.Message):
     @_builtins.property
     def ras(self) -> _containers.RepeatedCompositeFieldContainer[Global___RasErrorSet]: ...
     @_builtins.property
-    def firmwares(self) -> _containers.RepeatedCompositeFieldContainer[Global___Firmware]:
-        """14: fabric ports"""
-
+    def fabric_ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___FabricPort]: ...
+    @_builtins.property
+    def firmwares(self) -> _containers.RepeatedCompositeFieldContainer[Global___Firmware]: ...
     def __init__(
         self,
         *,
@@ -638,6 +704,7 @@ class Device(_message.Message):
         frequencies: _abc.Iterable[Global___FrequencyDomain] | None = ...,
         engines: _abc.Iterable[Global___EngineGroup] | None = ...,
         ras: _abc.Iterable[Global___RasErrorSet] | None = ...,
+        fabric_ports: _abc.Iterable[Global___FabricPort] | None = ...,
         firmwares: _abc.Iterable[Global___Firmware] | None = ...,
         uuid: _builtins.bytes = ...,
         vendor_id: _builtins.int | None = ...,
@@ -650,7 +717,7 @@ class Device(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_device_id", b"_device_id", "_integrated", b"_integrated", "_subdevices", b"_subdevices", "_vendor_id", b"_vendor_id", "bus_ok", b"bus_ok", "device_id", b"device_id", "integrated", b"integrated", "memory_ok", b"memory_ok", "pci", b"pci", "soc_ok", b"soc_ok", "state", b"state", "subdevices", b"subdevices", "vendor_id", b"vendor_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_device_id", b"_device_id", "_integrated", b"_integrated", "_subdevices", b"_subdevices", "_vendor_id", b"_vendor_id", "bus_ok", b"bus_ok", "device_id", b"device_id", "driver_version", b"driver_version", "engines", b"engines", "firmwares", b"firmwares", "frequencies", b"frequencies", "groups", b"groups", "integrated", b"integrated", "memory", b"memory", "memory_ok", b"memory_ok", "model", b"model", "pci", b"pci", "pci_address", b"pci_address", "power", b"power", "ras", b"ras", "serial_number", b"serial_number", "soc_ok", b"soc_ok", "state", b"state", "subdevices", b"subdevices", "temperatures", b"temperatures", "uuid", b"uuid", "vendor_id", b"vendor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_device_id", b"_device_id", "_integrated", b"_integrated", "_subdevices", b"_subdevices", "_vendor_id", b"_vendor_id", "bus_ok", b"bus_ok", "device_id", b"device_id", "driver_version", b"driver_version", "engines", b"engines", "fabric_ports", b"fabric_ports", "firmwares", b"firmwares", "frequencies", b"frequencies", "groups", b"groups", "integrated", b"integrated", "memory", b"memory", "memory_ok", b"memory_ok", "model", b"model", "pci", b"pci", "pci_address", b"pci_address", "power", b"power", "ras", b"ras", "serial_number", b"serial_number", "soc_ok", b"soc_ok", "state", b"state", "subdevices", b"subdevices", "temperatures", b"temperatures", "uuid", b"uuid", "vendor_id", b"vendor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__device_id: _TypeAlias = _typing.Literal["device_id"]  # noqa: Y015
     _WhichOneofArgType__device_id: _TypeAlias = _typing.Literal["_device_id", b"_device_id"]  # noqa: Y015
@@ -1350,3 +1417,335 @@ class ResultError(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResultError: _TypeAlias = ResultError  # noqa: Y015
+
+@_typing.final
+class TopologySnapshot(_message.Message):
+    """How the GPUs of a node are joined by XeLink, complete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
+    LINKS_FIELD_NUMBER: _builtins.int
+    PORTS_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """how it was learnt: native (fabric ports of Level-Zero) or xpum-1.x (metrics of XPU Manager)"""
+    state: Global___TopologyState.ValueType
+    reason: _builtins.str
+    """why the state is unknown"""
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopologyDevice]: ...
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___FabricLink]:
+        """those that can be used"""
+
+    @_builtins.property
+    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___FabricPort]:
+        """as far as the source knows them"""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___Problem]: ...
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """label lines, NAME=VALUE"""
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        state: Global___TopologyState.ValueType = ...,
+        reason: _builtins.str = ...,
+        devices: _abc.Iterable[Global___TopologyDevice] | None = ...,
+        links: _abc.Iterable[Global___FabricLink] | None = ...,
+        ports: _abc.Iterable[Global___FabricPort] | None = ...,
+        problems: _abc.Iterable[Global___Problem] | None = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "labels", b"labels", "links", b"links", "ports", b"ports", "problems", b"problems", "reason", b"reason", "source", b"source", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TopologySnapshot: _TypeAlias = TopologySnapshot  # noqa: Y015
+
+@_typing.final
+class TopologyDevice(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PCI_ADDRESS_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    UUID_FIELD_NUMBER: _builtins.int
+    TILES_FIELD_NUMBER: _builtins.int
+    NUMA_NODE_FIELD_NUMBER: _builtins.int
+    pci_address: _builtins.str
+    """the key"""
+    index: _builtins.int
+    """by which labels name it"""
+    card: _builtins.int
+    """N of DRM's cardN"""
+    uuid: _builtins.bytes
+    tiles: _builtins.int
+    numa_node: _builtins.int
+    def __init__(
+        self,
+        *,
+        pci_address: _builtins.str = ...,
+        index: _builtins.int | None = ...,
+        card: _builtins.int | None = ...,
+        uuid: _builtins.bytes = ...,
+        tiles: _builtins.int | None = ...,
+        numa_node: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_card", b"_card", "_index", b"_index", "_numa_node", b"_numa_node", "_tiles", b"_tiles", "card", b"card", "index", b"index", "numa_node", b"numa_node", "tiles", b"tiles"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_card", b"_card", "_index", b"_index", "_numa_node", b"_numa_node", "_tiles", b"_tiles", "card", b"card", "index", b"index", "numa_node", b"numa_node", "pci_address", b"pci_address", "tiles", b"tiles", "uuid", b"uuid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__card: _TypeAlias = _typing.Literal["card"]  # noqa: Y015
+    _WhichOneofArgType__card: _TypeAlias = _typing.Literal["_card", b"_card"]  # noqa: Y015
+    _WhichOneofReturnType__index: _TypeAlias = _typing.Literal["index"]  # noqa: Y015
+    _WhichOneofArgType__index: _TypeAlias = _typing.Literal["_index", b"_index"]  # noqa: Y015
+    _WhichOneofReturnType__numa_node: _TypeAlias = _typing.Literal["numa_node"]  # noqa: Y015
+    _WhichOneofArgType__numa_node: _TypeAlias = _typing.Literal["_numa_node", b"_numa_node"]  # noqa: Y015
+    _WhichOneofReturnType__tiles: _TypeAlias = _typing.Literal["tiles"]  # noqa: Y015
+    _WhichOneofArgType__tiles: _TypeAlias = _typing.Literal["_tiles", b"_tiles"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__card) -> _WhichOneofReturnType__card | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__index) -> _WhichOneofReturnType__index | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__numa_node) -> _WhichOneofReturnType__numa_node | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tiles) -> _WhichOneofReturnType__tiles | None: ...
+
+Global___TopologyDevice: _TypeAlias = TopologyDevice  # noqa: Y015
+
+@_typing.final
+class FabricEnd(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PCI_ADDRESS_FIELD_NUMBER: _builtins.int
+    TILE_FIELD_NUMBER: _builtins.int
+    SUBDEVICELESS_FIELD_NUMBER: _builtins.int
+    pci_address: _builtins.str
+    tile: _builtins.int
+    subdeviceless: _builtins.bool
+    """the device has no tiles of its own; tile is 0"""
+    def __init__(
+        self,
+        *,
+        pci_address: _builtins.str = ...,
+        tile: _builtins.int = ...,
+        subdeviceless: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pci_address", b"pci_address", "subdeviceless", b"subdeviceless", "tile", b"tile"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FabricEnd: _TypeAlias = FabricEnd  # noqa: Y015
+
+@_typing.final
+class FabricLink(_message.Message):
+    """All direct connections of two tiles."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    A_FIELD_NUMBER: _builtins.int
+    B_FIELD_NUMBER: _builtins.int
+    LANES_FIELD_NUMBER: _builtins.int
+    BITS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    PORT_PAIRS_FIELD_NUMBER: _builtins.int
+    lanes: _builtins.int
+    bits_per_second: _builtins.int
+    """of one lane, at most"""
+    status: Global___FabricLinkStatus.ValueType
+    """the worst of its ports"""
+    port_pairs: _builtins.int
+    """0: the source does not know"""
+    @_builtins.property
+    def a(self) -> Global___FabricEnd: ...
+    @_builtins.property
+    def b(self) -> Global___FabricEnd: ...
+    def __init__(
+        self,
+        *,
+        a: Global___FabricEnd | None = ...,
+        b: Global___FabricEnd | None = ...,
+        lanes: _builtins.int = ...,
+        bits_per_second: _builtins.int | None = ...,
+        status: Global___FabricLinkStatus.ValueType = ...,
+        port_pairs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bits_per_second", b"_bits_per_second", "a", b"a", "b", b"b", "bits_per_second", b"bits_per_second"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bits_per_second", b"_bits_per_second", "a", b"a", "b", b"b", "bits_per_second", b"bits_per_second", "lanes", b"lanes", "port_pairs", b"port_pairs", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__bits_per_second: _TypeAlias = _typing.Literal["bits_per_second"]  # noqa: Y015
+    _WhichOneofArgType__bits_per_second: _TypeAlias = _typing.Literal["_bits_per_second", b"_bits_per_second"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bits_per_second) -> _WhichOneofReturnType__bits_per_second | None: ...
+
+Global___FabricLink: _TypeAlias = FabricLink  # noqa: Y015
+
+@_typing.final
+class FabricPortId(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FABRIC_FIELD_NUMBER: _builtins.int
+    ATTACH_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    fabric: _builtins.int
+    attach: _builtins.int
+    number: _builtins.int
+    def __init__(
+        self,
+        *,
+        fabric: _builtins.int = ...,
+        attach: _builtins.int = ...,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "fabric", b"fabric", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FabricPortId: _TypeAlias = FabricPortId  # noqa: Y015
+
+@_typing.final
+class FabricPort(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACE_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    QUALITY_ISSUES_FIELD_NUMBER: _builtins.int
+    FAILURE_REASONS_FIELD_NUMBER: _builtins.int
+    REMOTE_FIELD_NUMBER: _builtins.int
+    RECEIVE_LANES_FIELD_NUMBER: _builtins.int
+    TRANSMIT_LANES_FIELD_NUMBER: _builtins.int
+    RECEIVE_BITS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    TRANSMIT_BITS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    RECEIVED_BYTES_FIELD_NUMBER: _builtins.int
+    TRANSMITTED_BYTES_FIELD_NUMBER: _builtins.int
+    LINK_FAILURES_FIELD_NUMBER: _builtins.int
+    FIRMWARE_COMMUNICATION_ERRORS_FIELD_NUMBER: _builtins.int
+    FIRMWARE_ERRORS_FIELD_NUMBER: _builtins.int
+    LINK_DEGRADATIONS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    status: Global___FabricPortStatus.ValueType
+    quality_issues: _builtins.int
+    """bits: 1 link errors, 2 speed"""
+    failure_reasons: _builtins.int
+    """bits: 1 failed, 2 training timeout, 4 flapping"""
+    receive_lanes: _builtins.int
+    """at most"""
+    transmit_lanes: _builtins.int
+    """at most"""
+    receive_bits_per_second: _builtins.int
+    """of one lane, at most"""
+    transmit_bits_per_second: _builtins.int
+    """of one lane, at most"""
+    received_bytes: _builtins.int
+    """counter"""
+    transmitted_bytes: _builtins.int
+    """counter"""
+    link_failures: _builtins.int
+    """counter"""
+    firmware_communication_errors: _builtins.int
+    """counter"""
+    firmware_errors: _builtins.int
+    """counter"""
+    link_degradations: _builtins.int
+    """counter"""
+    model: _builtins.str
+    @_builtins.property
+    def place(self) -> Global___FabricEnd: ...
+    @_builtins.property
+    def id(self) -> Global___FabricPortId: ...
+    @_builtins.property
+    def remote(self) -> Global___FabricPortId:
+        """absent: not connected"""
+
+    def __init__(
+        self,
+        *,
+        place: Global___FabricEnd | None = ...,
+        id: Global___FabricPortId | None = ...,
+        status: Global___FabricPortStatus.ValueType = ...,
+        quality_issues: _builtins.int | None = ...,
+        failure_reasons: _builtins.int | None = ...,
+        remote: Global___FabricPortId | None = ...,
+        receive_lanes: _builtins.int | None = ...,
+        transmit_lanes: _builtins.int | None = ...,
+        receive_bits_per_second: _builtins.int | None = ...,
+        transmit_bits_per_second: _builtins.int | None = ...,
+        received_bytes: _builtins.int | None = ...,
+        transmitted_bytes: _builtins.int | None = ...,
+        link_failures: _builtins.int | None = ...,
+        firmware_communication_errors: _builtins.int | None = ...,
+        firmware_errors: _builtins.int | None = ...,
+        link_degradations: _builtins.int | None = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_failure_reasons", b"_failure_reasons", "_firmware_communication_errors", b"_firmware_communication_errors", "_firmware_errors", b"_firmware_errors", "_link_degradations", b"_link_degradations", "_link_failures", b"_link_failures", "_quality_issues", b"_quality_issues", "_receive_bits_per_second", b"_receive_bits_per_second", "_receive_lanes", b"_receive_lanes", "_received_bytes", b"_received_bytes", "_transmit_bits_per_second", b"_transmit_bits_per_second", "_transmit_lanes", b"_transmit_lanes", "_transmitted_bytes", b"_transmitted_bytes", "failure_reasons", b"failure_reasons", "firmware_communication_errors", b"firmware_communication_errors", "firmware_errors", b"firmware_errors", "id", b"id", "link_degradations", b"link_degradations", "link_failures", b"link_failures", "place", b"place", "quality_issues", b"quality_issues", "receive_bits_per_second", b"receive_bits_per_second", "receive_lanes", b"receive_lanes", "received_bytes", b"received_bytes", "remote", b"remote", "transmit_bits_per_second", b"transmit_bits_per_second", "transmit_lanes", b"transmit_lanes", "transmitted_bytes", b"transmitted_bytes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure_reasons", b"_failure_reasons", "_firmware_communication_errors", b"_firmware_communication_errors", "_firmware_errors", b"_firmware_errors", "_link_degradations", b"_link_degradations", "_link_failures", b"_link_failures", "_quality_issues", b"_quality_issues", "_receive_bits_per_second", b"_receive_bits_per_second", "_receive_lanes", b"_receive_lanes", "_received_bytes", b"_received_bytes", "_transmit_bits_per_second", b"_transmit_bits_per_second", "_transmit_lanes", b"_transmit_lanes", "_transmitted_bytes", b"_transmitted_bytes", "failure_reasons", b"failure_reasons", "firmware_communication_errors", b"firmware_communication_errors", "firmware_errors", b"firmware_errors", "id", b"id", "link_degradations", b"link_degradations", "link_failures", b"link_failures", "model", b"model", "place", b"place", "quality_issues", b"quality_issues", "receive_bits_per_second", b"receive_bits_per_second", "receive_lanes", b"receive_lanes", "received_bytes", b"received_bytes", "remote", b"remote", "status", b"status", "transmit_bits_per_second", b"transmit_bits_per_second", "transmit_lanes", b"transmit_lanes", "transmitted_bytes", b"transmitted_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__failure_reasons: _TypeAlias = _typing.Literal["failure_reasons"]  # noqa: Y015
+    _WhichOneofArgType__failure_reasons: _TypeAlias = _typing.Literal["_failure_reasons", b"_failure_reasons"]  # noqa: Y015
+    _WhichOneofReturnType__firmware_communication_errors: _TypeAlias = _typing.Literal["firmware_communication_errors"]  # noqa: Y015
+    _WhichOneofArgType__firmware_communication_errors: _TypeAlias = _typing.Literal["_firmware_communication_errors", b"_firmware_communication_errors"]  # noqa: Y015
+    _WhichOneofReturnType__firmware_errors: _TypeAlias = _typing.Literal["firmware_errors"]  # noqa: Y015
+    _WhichOneofArgType__firmware_errors: _TypeAlias = _typing.Literal["_firmware_errors", b"_firmware_errors"]  # noqa: Y015
+    _WhichOneofReturnType__link_degradations: _TypeAlias = _typing.Literal["link_degradations"]  # noqa: Y015
+    _WhichOneofArgType__link_degradations: _TypeAlias = _typing.Literal["_link_degradations", b"_link_degradations"]  # noqa: Y015
+    _WhichOneofReturnType__link_failures: _TypeAlias = _typing.Literal["link_failures"]  # noqa: Y015
+    _WhichOneofArgType__link_failures: _TypeAlias = _typing.Literal["_link_failures", b"_link_failures"]  # noqa: Y015
+    _WhichOneofReturnType__quality_issues: _TypeAlias = _typing.Literal["quality_issues"]  # noqa: Y015
+    _WhichOneofArgType__quality_issues: _TypeAlias = _typing.Literal["_quality_issues", b"_quality_issues"]  # noqa: Y015
+    _WhichOneofReturnType__receive_bits_per_second: _TypeAlias = _typing.Literal["receive_bits_per_second"]  # noqa: Y015
+    _WhichOneofArgType__receive_bits_per_second: _TypeAlias = _typing.Literal["_receive_bits_per_second", b"_receive_bits_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__receive_lanes: _TypeAlias = _typing.Literal["receive_lanes"]  # noqa: Y015
+    _WhichOneofArgType__receive_lanes: _TypeAlias = _typing.Literal["_receive_lanes", b"_receive_lanes"]  # noqa: Y015
+    _WhichOneofReturnType__received_bytes: _TypeAlias = _typing.Literal["received_bytes"]  # noqa: Y015
+    _WhichOneofArgType__received_bytes: _TypeAlias = _typing.Literal["_received_bytes", b"_received_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__transmit_bits_per_second: _TypeAlias = _typing.Literal["transmit_bits_per_second"]  # noqa: Y015
+    _WhichOneofArgType__transmit_bits_per_second: _TypeAlias = _typing.Literal["_transmit_bits_per_second", b"_transmit_bits_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__transmit_lanes: _TypeAlias = _typing.Literal["transmit_lanes"]  # noqa: Y015
+    _WhichOneofArgType__transmit_lanes: _TypeAlias = _typing.Literal["_transmit_lanes", b"_transmit_lanes"]  # noqa: Y015
+    _WhichOneofReturnType__transmitted_bytes: _TypeAlias = _typing.Literal["transmitted_bytes"]  # noqa: Y015
+    _WhichOneofArgType__transmitted_bytes: _TypeAlias = _typing.Literal["_transmitted_bytes", b"_transmitted_bytes"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__failure_reasons) -> _WhichOneofReturnType__failure_reasons | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__firmware_communication_errors) -> _WhichOneofReturnType__firmware_communication_errors | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__firmware_errors) -> _WhichOneofReturnType__firmware_errors | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__link_degradations) -> _WhichOneofReturnType__link_degradations | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__link_failures) -> _WhichOneofReturnType__link_failures | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quality_issues) -> _WhichOneofReturnType__quality_issues | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__receive_bits_per_second) -> _WhichOneofReturnType__receive_bits_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__receive_lanes) -> _WhichOneofReturnType__receive_lanes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__received_bytes) -> _WhichOneofReturnType__received_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__transmit_bits_per_second) -> _WhichOneofReturnType__transmit_bits_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__transmit_lanes) -> _WhichOneofReturnType__transmit_lanes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__transmitted_bytes) -> _WhichOneofReturnType__transmitted_bytes | None: ...
+
+Global___FabricPort: _TypeAlias = FabricPort  # noqa: Y015

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measurements import Row, milliseconds
+from bench.figures import Row, milliseconds
 from bench.process import cpu_seconds, memory
 from xpu_plugins.node_agent.families import FAMILIES
 from xpu_simulator.kubelet.simulated import SimulatedKubelet

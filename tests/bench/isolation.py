@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from itertools import cycle
 
-from bench.measurements import Row, milliseconds
+from bench.figures import Row, milliseconds
 from misbehaving import GOOD, Node, node
 from xpu_simulator.kubelet.events import Event, ListReceived
 

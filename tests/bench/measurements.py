@@ -1,15 +1,16 @@
 """What is measured. Each function returns rows of the table: what, figures, target."""
 
 import asyncio
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 
 import grpc
 
-from bench.process import RESOURCE, Bench, running
+from bench.figures import Row, milliseconds
+from bench.process import OURS, RESOURCE, Bench, running
 from xpu_plugins.gpu.scan import scan
 from xpu_plugins.gpu.settings import GpuSettings
 from xpu_shared.policy.sharing import POLICIES
@@ -18,14 +19,6 @@ from xpu_simulator.node import Gpu
 from xpu_simulator.tree import SimulatedTree
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
 from xpu_wire.deviceplugin_v1beta1_pb2_grpc import DevicePluginStub
-
-Row = tuple[str, str, str]
-
-
-def milliseconds(seconds: Sequence[float]) -> str:
-    ordered = sorted(value * 1000 for value in seconds)
-    p99 = ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
-    return f"p50 {statistics.median(ordered):.2f}  p99 {p99:.2f}  max {ordered[-1]:.2f} ms  n={len(ordered)}"
 
 
 def timed(work: Callable[[], object], runs: int) -> list[float]:
@@ -53,11 +46,11 @@ async def all_healthy(bench: Bench, count: int) -> None:
     await bench.kubelet.wait_for_list(RESOURCE, lambda listed: listed.allocatable == count, timeout=30)
 
 
-async def start(runs: int) -> list[Row]:
+async def start(runs: int, command: str = OURS) -> list[Row]:
     """Process start to the first list with every device; lists before it would be wrong ones."""
     durations, wrong = [], 0
     for _ in range(runs):
-        async with running(8) as bench:
+        async with running(8, command=command) as bench:
             lists = Lists(bench)
             await all_healthy(bench, 8)
             durations.append(lists.received[-1].at - bench.started)
@@ -68,10 +61,10 @@ async def start(runs: int) -> list[Row]:
     ]
 
 
-async def hot_plug(times: int) -> list[Row]:
+async def hot_plug(times: int, command: str = OURS) -> list[Row]:
     """Event sent to list received, alternately a removal and an addition."""
     durations = []
-    async with running(8) as bench:
+    async with running(8, command=command) as bench:
         await all_healthy(bench, 8)
         lists = Lists(bench)
         gpu = bench.gpus[3]
@@ -87,10 +80,10 @@ async def hot_plug(times: int) -> list[Row]:
     ]
 
 
-async def kubelet_restarts(times: int) -> list[Row]:
+async def kubelet_restarts(times: int, command: str = OURS) -> list[Row]:
     """A kubelet that listens again to its full list, and what the plugin has kept open."""
     durations = []
-    async with running(8) as bench:
+    async with running(8, command=command) as bench:
         await all_healthy(bench, 8)
         for _ in range(5):  # so that pools and caches have their size
             await bench.kubelet.restart()
@@ -111,29 +104,55 @@ async def kubelet_restarts(times: int) -> list[Row]:
     ]
 
 
-async def allocate(calls: int) -> list[Row]:
-    """Allocate of one and of eight GPUs by a Python client, one call at a time."""
+async def allocate(calls: int, command: str = OURS) -> list[Row]:
+    """Allocate of one, eight and 64 GPUs by a Python client, and of one by eight such clients at once."""
     rows: list[Row] = []
-    async with running(8) as bench:
-        await all_healthy(bench, 8)
-        path = bench.kubelet.device_plugins / "gpu.intel.com-i915.sock"
-        for count, target in ((1, "p50 < 0.8 ms"), (8, "p50 < 1.2 ms")):
-            ids = [f"card{card}-0" for card in range(count)]
-            request = pb.AllocateRequest(container_requests=[pb.ContainerAllocateRequest(devices_ids=ids)])
-
-            def client(request: pb.AllocateRequest = request) -> list[float]:
-                with grpc.insecure_channel(f"unix:{path}") as channel:
-                    stub = DevicePluginStub(channel)
-                    timed(lambda: stub.Allocate(request), 20)
-                    return timed(lambda: stub.Allocate(request), calls)
-
-            rows.append((f"Allocate of {count}", milliseconds(await asyncio.to_thread(client)), target))
+    async with running(64, command=command) as bench:
+        await all_healthy(bench, 64)
+        path = bench.kubelet.device_plugins / bench.kubelet.registrations[-1].endpoint
+        ids = sorted(bench.kubelet.resources[RESOURCE].devices)
+        for count, clients, target in (
+            (1, 1, "p50 < 0.8 ms"),
+            (8, 1, "p50 < 1.2 ms"),
+            (64, 1, "-"),
+            (1, 8, "-"),
+        ):
+            asked = [pb.ContainerAllocateRequest(devices_ids=ids[:count])]
+            client = partial(_client, f"unix:{path}", pb.AllocateRequest(container_requests=asked), calls // clients)
+            durations = await asyncio.gather(*(asyncio.to_thread(client) for _ in range(clients)))
+            what = f"Allocate of {count}" + (f", {clients} clients at once" if clients > 1 else "")
+            rows.append((what, milliseconds([one for each in durations for one in each]), target))
     return rows
 
 
-async def idle(seconds: float) -> list[Row]:
+def _client(target: str, request: pb.AllocateRequest, calls: int) -> list[float]:
+    with grpc.insecure_channel(target, options=(("grpc.use_local_subchannel_pool", 1),)) as channel:
+        stub = DevicePluginStub(channel)
+        timed(lambda: stub.Allocate(request), 20)
+        return timed(lambda: stub.Allocate(request), calls)
+
+
+async def against(command: str, *, quick: bool) -> list[Row]:
+    """What another plugin does at the same kubelet on the same nodes; what it fails at is said instead of a figure."""
+    rows: list[Row] = []
+    parts: dict[str, Callable[[], Coroutine[None, None, list[Row]]]] = {
+        "start": lambda: start(3 if quick else 11, command),
+        "hot-plug": lambda: hot_plug(4 if quick else 20, command),  # a plugin that polls takes seconds
+        "kubelet restarts": lambda: kubelet_restarts(5 if quick else 50, command),
+        "Allocate": lambda: allocate(200 if quick else 2000, command),
+        "idle": lambda: idle(5 if quick else 60, command),
+    }
+    for name, measure in parts.items():
+        try:
+            rows += await measure()
+        except (TimeoutError, OSError, grpc.RpcError) as error:
+            rows.append((name, f"failed: {str(error) or type(error).__name__}", "-"))
+    return [(f"other plugin: {what}", found, target) for what, found, target in rows]
+
+
+async def idle(seconds: float, command: str = OURS) -> list[Row]:
     """What a plugin does when nothing happens, and the memory it holds."""
-    async with running(8) as bench:
+    async with running(8, command=command) as bench:
         await all_healthy(bench, 8)
         await asyncio.sleep(3)  # its later looks after the start are over
         lists, cpu = Lists(bench), bench.cpu_seconds()
@@ -195,7 +214,7 @@ async def health(times: int) -> list[Row]:
 
 def scans(runs: int) -> list[Row]:
     rows: list[Row] = []
-    for count, target in ((8, "-"), (64, "p50 ≤ 20 ms")):
+    for count, target in ((8, "-"), (64, "p50 ≤ 20 ms"), (128, "-")):
         with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
             tree = SimulatedTree(Path(directory), device_nodes=False)
             for card in range(count):

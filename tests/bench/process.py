@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -13,10 +12,11 @@ from pathlib import Path
 from xpu_simulator.device import uevents
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_simulator.node import Gpu
+from xpu_simulator.plugin_process import command_line
 from xpu_simulator.tree import SimulatedTree
 from xpu_simulator.uevents import UeventSender
 
-PROGRAM = Path(sys.executable).with_name("xpu-gpu-plugin")
+OURS = "xpu-gpu-plugin"
 RESOURCE = "gpu.intel.com/i915"
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -61,8 +61,13 @@ def cpu_seconds(pid: int) -> float:
 
 
 @asynccontextmanager
-async def running(gpu_count: int, *flags: str) -> AsyncIterator[Bench]:
-    """Start the GPU plugin beside a kubelet that is already there."""
+async def running(gpu_count: int, *flags: str, command: str = OURS) -> AsyncIterator[Bench]:
+    """Start the GPU plugin beside a kubelet that is already there.
+
+    Args:
+        command: of ours or another one, with the placeholders of `xpu-simulator run --plugin`, and {root}, the
+            directory of sys and dev.
+    """
     with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
         root = Path(directory)
         tree = SimulatedTree(root, device_nodes=False)
@@ -71,18 +76,21 @@ async def running(gpu_count: int, *flags: str) -> AsyncIterator[Bench]:
             tree.add_gpu(gpu)
         async with SimulatedKubelet(root / "kubelet") as kubelet:
             started = time.monotonic()
+            paths = {
+                "root": root,
+                "sysfs_root": tree.sysfs,
+                "dev_root": tree.dev,
+                "host_dev_root": tree.dev,
+                "kubelet_dir": root / "kubelet",
+                "cdi_dir": root / "cdi",
+                "uevent_socket": root / "uevents",
+            }
             process = await asyncio.create_subprocess_exec(
-                PROGRAM,
-                f"--sysfs-root={tree.sysfs}",
-                f"--dev-root={tree.dev}",
-                f"--kubelet-dir={root / 'kubelet'}",
-                f"--cdi-dir={root / 'cdi'}",
-                f"--uevent-socket={root / 'uevents'}",
-                *flags,
-                stderr=asyncio.subprocess.DEVNULL,
+                *command_line(command, paths), *flags, stderr=asyncio.subprocess.DEVNULL
             )
             try:
                 yield Bench(kubelet, tree, gpus, UeventSender(root / "uevents"), process, started)
             finally:
-                process.terminate()
+                if process.returncode is None:
+                    process.terminate()
                 await asyncio.wait_for(process.wait(), 10)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench.measurements import Row
+from bench.figures import Row
 from layouts import layout, queue
 from provisioned import IdxdNode, Interposed
 from xpu_simulator.families.idxd.device import Dsa

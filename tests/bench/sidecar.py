@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measurements import Lists, Row, all_healthy, milliseconds
+from bench.figures import Row, milliseconds
+from bench.measurements import Lists, all_healthy
 from bench.process import running
 from xpu_simulator.level_zero.faults import WELL, Fault
 from xpu_simulator.level_zero.node_library import NodeLibrary
@@ -32,7 +33,7 @@ class Sidecar:
 
 
 @asynccontextmanager
-async def sidecar(gpus: Mapping[str, Gpu]) -> AsyncIterator[Sidecar]:
+async def sidecar(gpus: Mapping[str, Gpu], *flags: str) -> AsyncIterator[Sidecar]:
     with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
         library = NodeLibrary(Path(directory))
         await asyncio.to_thread(library.compile)
@@ -43,7 +44,10 @@ async def sidecar(gpus: Mapping[str, Gpu]) -> AsyncIterator[Sidecar]:
             f"--library={library.path}",
             f"--publish={endpoint}",
             f"--sysfs-root={directory}",
+            f"--kubelet-dir={directory}",
+            f"--features-dir={directory}",
             "--metrics-address=127.0.0.1:0",
+            *flags,
             env={**library.environment},
             stderr=asyncio.subprocess.DEVNULL,
         )

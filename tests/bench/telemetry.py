@@ -5,7 +5,8 @@ import tempfile
 import time
 from contextlib import AsyncExitStack
 
-from bench.measurements import Row, milliseconds, timed
+from bench.figures import Row, milliseconds
+from bench.measurements import timed
 from telemetry_examples import envelope, full_snapshot
 from telemetry_transport import publishing, subscribed, until
 from xpu_shared.telemetry.decoding import SnapshotReader
@@ -34,10 +35,10 @@ def messages(runs: int) -> list[Row]:
 
 
 async def fan_out(times: int) -> list[Row]:
-    """Published to read by the last of four subscribers, all on one event loop, which serves them one by one."""
+    """Published to read by the last of some subscribers, all on one event loop, which serves them one by one."""
     rows: list[Row] = []
     payload = full_snapshot(8)
-    for count in (1, 4):
+    for count in (1, 4, 20):
         durations = []
         with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
             endpoint = f"ipc://{directory}/telemetry/x.sock"

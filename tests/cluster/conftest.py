@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.installation import Loader
 from cluster.machine import Cluster, PluginProcess
 from xpu_simulator.node import Gpu
 from xpu_simulator.tree import SimulatedTree
@@ -31,6 +32,19 @@ def cluster() -> Iterator[Cluster]:
     cluster = Cluster()
     cluster.clear()
     yield cluster
+    cluster.clear()
+
+
+@pytest.fixture(scope="session")
+def load(cluster: Cluster) -> Loader:
+    """Gives the node images by their names."""
+    return Loader()
+
+
+@pytest.fixture
+def swept(cluster: Cluster) -> Iterator[None]:
+    """Nothing of a test is left on the cluster."""
+    yield
     cluster.clear()
 
 

@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,12 +35,13 @@ def wait_until(ready: Callable[[], bool], what: Callable[[], str], *, seconds: f
 
 class Cluster:
     def __init__(self) -> None:
-        self._kubectl = Path(os.environ["KUBEBUILDER_ASSETS"]) / "kubectl"
+        self.program = Path(os.environ["KUBEBUILDER_ASSETS"]) / "kubectl"
+        self.node: str = self.get("nodes")["items"][0]["metadata"]["name"]
         self._kubelet = shlex.split(os.environ["XPU_TEST_KUBELET"])
 
     def kubectl(self, *arguments: str, document: object = None) -> str:
         done = subprocess.run(
-            [self._kubectl, *arguments],
+            [self.program, *arguments],
             check=False,
             input=json.dumps(document) if document is not None else None,
             capture_output=True,
@@ -52,14 +54,28 @@ class Cluster:
     def get(self, *what: str) -> Any:
         return json.loads(self.kubectl("get", *what, "-o", "json"))
 
+    @contextmanager
+    def following(self, *what: str) -> Iterator[list[Any]]:
+        """Every state of these objects, in order; the list is filled at the context's end."""
+        seen: list[Any] = []
+        command: list[str | Path] = [self.program, "get", *what, "--watch", "-o", "json"]
+        with tempfile.TemporaryFile("w+") as file:
+            process = subprocess.Popen(command, stdout=file)
+            try:
+                yield seen
+            finally:
+                process.terminate()
+                process.wait()
+                file.seek(0)
+                seen += _documents(file.read())
+
     def kubelet(self, verb: str) -> None:
         """Have the kubelet `restart`, `stop` or `start`."""
         subprocess.run([*self._kubelet, verb], check=True, capture_output=True, timeout=120)
 
     def gpus(self, resource: str = RESOURCE) -> tuple[int, int]:
         """The node's capacity and allocatable."""
-        (node,) = self.get("nodes")["items"]
-        status = node["status"]
+        status = self.get("node", self.node)["status"]
         return int(status["capacity"].get(resource, 0)), int(status["allocatable"].get(resource, 0))
 
     def wait_for_gpus(self, *, capacity: int, allocatable: int, seconds: float = 30, resource: str = RESOURCE) -> float:
@@ -69,6 +85,10 @@ class Cluster:
             lambda: f"capacity, allocatable {wanted}, but {self.gpus(resource)}",
             seconds=seconds,
         )
+
+    def wait_for_gpus_gone(self) -> None:
+        """Until none can be allocated; their number stays in the capacity until the kubelet starts again."""
+        wait_until(lambda: self.gpus()[1] == 0, lambda: f"allocatable 0, but {self.gpus()}", seconds=30)
 
     def last_wrong_count(self, *, capacity: int, allocatable: int, watched_seconds: float) -> float:
         """Watch the node's counts and return when they were last wrong, in seconds from now; 0 when they never were."""
@@ -107,11 +127,20 @@ class Cluster:
             seconds=seconds,
         )
 
+    def wait_for_log(self, pod: str, text: str, seconds: float = 20) -> None:
+        """Until a line of the pod's log has `text` in it."""
+        wait_until(
+            lambda: text in self.kubectl("logs", pod),
+            lambda: f"{text!r} in the log of {pod}, but {self.kubectl('logs', pod)!r}",
+            seconds=seconds,
+        )
+
     def delete_pod(self, name: str) -> None:
         self.kubectl("delete", "pod", name, "--grace-period=0", "--force", "--wait=true")
 
     def clear(self) -> None:
         """Delete what tests have left behind."""
+        self.kubectl("delete", "daemonsets,configmaps", "-l", "test=xpu", "--wait=true", "--cascade=foreground")
         self.kubectl("delete", "pods", "-l", "test=xpu", "--grace-period=0", "--force", "--wait=true")
         wait_until(lambda: not self.holders(), lambda: f"no pod holds a device, but {self.holders()}", seconds=60)
 
@@ -135,6 +164,18 @@ class Cluster:
             for pod in answer.pod_resources
         }
         return {pod: ids for pod, ids in held.items() if ids}
+
+
+def _documents(text: str) -> Iterator[Any]:
+    """JSON documents one after the other; the last one may have been cut off."""
+    decoder = json.JSONDecoder()
+    while text := text.lstrip():
+        try:
+            document, end = decoder.raw_decode(text)
+        except ValueError:
+            return
+        yield document
+        text = text[end:]
 
 
 class PluginProcess:

@@ -34,7 +34,7 @@ def test_it_has_every_option(settings: type) -> None:
 
 
 def test_it_has_every_metric() -> None:
-    metrics = [*subscriber_metrics({"x": SubscriberCounters()}), *publisher_metrics(PublisherCounters())]
+    metrics = [*subscriber_metrics({("x", "devices"): SubscriberCounters()}), *publisher_metrics(PublisherCounters())]
     names = [f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in metrics]
 
     assert [name for name in names if name not in PAGE] == []

@@ -1,113 +1,61 @@
-"""Fuzz what a subscriber does with a frame: no error but the two that mean "not usable", and no growing memory.
+"""Fuzz every parser of outside input: python -m fuzz [COUNT [SEED [TARGET…]]].
 
-Usage: python -m fuzz [COUNT [SEED]]. A frame that breaks something is printed with its seed; the exit code is 1 then.
+Each target gets COUNT executions, led by coverage, beginning with the examples in `corpus/`; telemetry messages also
+COUNT that are changed as messages. What breaks something stays in build/fuzz/TARGET/, to be repeated with
+`python -m fuzz.guided TARGET FILE`. The exit code is 1 when something broke.
 """
 
+import os
+import subprocess
 import sys
-import time
-from dataclasses import replace
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from random import Random, SystemRandom
+from random import SystemRandom
 
-from fuzz.mutations import mutated
-from telemetry_examples import envelope, full_snapshot, hot_gpu
-from xpu_shared.telemetry.bounds import COLDEST, HOTTEST, LONGEST_REASON, MAX_SKEW, MOST_DEVICES
-from xpu_shared.telemetry.decoding import PCI_ADDRESS, SnapshotReader
-from xpu_shared.telemetry.envelope import MalformedMessageError, decode, encode
-from xpu_shared.telemetry.freshness import Now, OutdatedMessageError, Received, received
-from xpu_shared.telemetry.readings import DeviceSnapshot, Envelope, SourceProblem, WslDevices
+from fuzz import frames
+from fuzz.targets import TARGETS
 
-SEEDS = tuple(
-    encode(envelope(payload))
-    for payload in (
-        DeviceSnapshot(),
-        DeviceSnapshot(unavailable="no driver", problems=(SourceProblem(subject="a", text="b"),)),
-        DeviceSnapshot(wsl=WslDevices(indices=(0, 1), hierarchy="FLAT")),
-        DeviceSnapshot(devices=(hot_gpu(103.2), hot_gpu(61.5))),
-        full_snapshot(1),
-        full_snapshot(2, subdevices=2),
-    )
-)
-NOW = Now(boot_id=envelope().boot_id, monotonic=13.0, wall=1_790_000_000.0)
-GROWTH = 8 * 1024  # KiB that may be in use more at the end than after the first tenth
-SLOWEST = 1.0  # seconds for one frame
+CORPUS = Path(__file__).with_name("corpus")
+WORK = Path("build/fuzz")
+SLOWEST = 5  # seconds of one execution
+LARGEST = 1024  # MiB of memory
 
 
-def main(count: int, seed: int) -> int:
-    random = Random(seed)
-    reader, last, good, started, memory = SnapshotReader(), None, 0, time.monotonic(), 0
-    for number in range(count):
-        frame = mutated(random, SEEDS)
-        began = time.monotonic()
-        try:
-            last = take(frame, reader, last if random.random() < 0.5 else None)
-            good += 1
-        except (MalformedMessageError, OutdatedMessageError):
-            pass
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is what we look for
-            print(f"frame {number} of seed {seed}: {error!r}\n{frame.hex()}")
-            return 1
-        if time.monotonic() - began > SLOWEST:
-            print(f"frame {number} of seed {seed}: took {time.monotonic() - began:.1f} s\n{frame.hex()}")
-            return 1
-        if number == count // 10:
-            memory = anonymous_kib()
-    grown = anonymous_kib() - memory
-    seconds = time.monotonic() - started
-    print(f"{count} frames in {seconds:.0f} s, {good} of them taken, seed {seed}: no crash, {grown} KiB more memory")
-    print(f"values dropped in them: {dict(sorted(reader.dropped.items()))}")
-    return 1 if grown > GROWTH else 0
-
-
-def take(frame: bytes, reader: SnapshotReader, last: Received | None) -> Received:
-    """What a subscriber does with a frame, and that what it makes of it is sound."""
-    message = decode(frame, reader)
-    check(message)
-    news = received(message, last, node="", max_skew=MAX_SKEW, now=NOW)
-    again = decode(encode(message), SnapshotReader())
-    assert rounded(again) == rounded(message), "what was read is not what would be written"
-    return news
-
-
-def rounded(message: Envelope) -> Envelope:
-    """Without energies above 2^53 µJ, of which a float does not hold each."""
-    devices = tuple(
-        replace(
-            device, power=tuple(replace(domain, energy_joules=_exact(domain.energy_joules)) for domain in device.power)
+def guided(target: str, count: int, seed: int) -> bool:
+    """Run libFuzzer in a process of its own; False when something broke."""
+    work = WORK / target
+    (work / "corpus").mkdir(parents=True, exist_ok=True)
+    options = [f"-runs={count}", f"-seed={seed & 0x7FFFFFFF or 1}", f"-timeout={SLOWEST}", f"-rss_limit_mb={LARGEST}"]
+    options += [f"-artifact_prefix={work}/", "-max_len=8192", str(work / "corpus"), str(CORPUS / target)]
+    command = [sys.executable, "-m", "fuzz.guided", target, *options]
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk would be most of the work
+    with tempfile.TemporaryDirectory(prefix="xpu-fuzz-", dir=memory) as scratch:
+        environment = {**os.environ, "XPU_FUZZ_SCRATCH": scratch}
+        ended = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
-        for device in message.payload.devices
-    )
-    return replace(message, payload=replace(message.payload, devices=devices))
+    lines = ended.stdout.splitlines()
+    last = next((line for line in reversed(lines) if line.startswith("Done ")), f"ended with {ended.returncode}")
+    print(f"{target}: {last}, seed {seed}", flush=True)
+    if ended.returncode:
+        print("\n".join(lines[-40:]))
+    return ended.returncode == 0
 
 
-def _exact(joules: float | None) -> float | None:
-    return joules if joules is None or joules < 2**53 / 1_000_000 else None
-
-
-def check(message: Envelope) -> None:
-    """Raise AssertionError when a value is not what a reader relies on."""
-    assert len(message.payload.devices) <= MOST_DEVICES
-    for device in message.payload.devices:
-        assert PCI_ADDRESS.fullmatch(device.pci_address)
-        assert len(device.uuid) in (0, 36)
-        for text in (device.model, device.serial_number, device.driver_version, device.memory_ok.reason):
-            assert len(text.encode()) <= LONGEST_REASON
-            assert text.isprintable()
-        for sensor in device.temperatures:
-            assert sensor.celsius is None or COLDEST <= sensor.celsius <= HOTTEST
-        for engine in device.engines:
-            assert engine.utilisation is None or 0 <= engine.utilisation <= 1
-
-
-def anonymous_kib() -> int:
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+def main(count: int, seed: int, targets: Sequence[str]) -> int:
+    good = [guided(target, count, seed) for target in targets]
+    if "telemetry" in targets:
+        good.append(frames.main(count, seed) == 0)
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":
-    arguments = [int(argument) for argument in sys.argv[1:]]
+    given = sys.argv[1:]
     sys.exit(
         main(
-            arguments[0] if arguments else 1_000_000, arguments[1] if arguments[1:] else SystemRandom().getrandbits(32)
+            int(given[0]) if given else 1_000_000,
+            int(given[1]) if given[1:] else SystemRandom().getrandbits(31),
+            given[2:] or list(TARGETS),
         )
     )

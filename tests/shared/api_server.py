@@ -14,20 +14,24 @@ import trustme
 from xpu_shared.api_server import ApiServer
 
 TOKEN = "secret-token"
+EVENTS = "/api/v1/namespaces/default/events"
 
 
 class MiniatureApi:
-    """Serves GET, merge PATCH and JSON PATCH of nodes. `answers` are given first, one a request: (status, body)."""
+    """Serves GET, merge and JSON PATCH of nodes, POST and PATCH of Events. `answers` come first, one a request."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, dict[str, Any]] = {}
-        self.answers: list[tuple[int, bytes]] = []
+        self.events: dict[str, dict[str, Any]] = {}  # by name, in the order of their creation
+        self.answers: list[tuple[int, bytes]] = []  # status and body
         self.requests: list[tuple[str, str, str | None, Any]] = []  # method, path, content type, body
         self.tokens: list[str | None] = []
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
         if self.answers:
             return self.answers.pop(0)
+        if path.startswith(EVENTS):
+            return self._event(method, path.removeprefix(EVENTS).removeprefix("/"), body)
         node = self.nodes.get(path.removeprefix("/api/v1/nodes/").removesuffix("/status"))
         if node is None:
             return 404, json.dumps({"kind": "Status", "message": f"{path} not found"}).encode()
@@ -48,6 +52,15 @@ class MiniatureApi:
                 if value is not None:
                     labels[key] = value
         return 200, json.dumps(node).encode()
+
+    def _event(self, method: str, name: str, body: Any) -> tuple[int, bytes]:
+        if method == "POST":
+            self.events[body["metadata"]["name"]] = body
+        elif name not in self.events:
+            return 404, json.dumps({"kind": "Status", "message": f'events "{name}" not found'}).encode()
+        else:
+            self.events[name].update(body)
+        return 200, json.dumps(self.events.get(name, body)).encode()
 
 
 @contextmanager

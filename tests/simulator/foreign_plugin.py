@@ -168,7 +168,10 @@ class CardProgram:
         if kubelet.exists() and not (self.plugin.directory / self.plugin.endpoint).exists():
             await self.plugin.stop()
             await self.plugin.serve()
-            await self.plugin.register()
+            try:
+                await self.plugin.register()
+            except grpc.aio.AioRpcError:  # the kubelet has gone again: the next look tries again
+                await self.plugin.stop()
 
     def _given(self, card: str) -> pb.ContainerAllocateResponse:
         host = f"{self.options.dev_root}/dri/{card}"

@@ -147,7 +147,10 @@ def test_what_cannot_be_done_is_one_line(simulator: Simulator, command: Command)
 @pytest.mark.parametrize(
     ("arguments", "allowed"),
     [
-        ("", "the following arguments are required: {run,add,remove,rebind,kubelet,reboot,pod,status,tree,fakedev}"),
+        (
+            "",
+            "required: {run,add,remove,rebind,fault,kill,kubelet,reboot,pod,status,tree,fakedev}",
+        ),
         ("frob", "choose from 'run', 'add', 'remove'"),
         ("add", "the following arguments are required: DEVICE"),
         ("add gpu0 gpu1", "unrecognized arguments: gpu1"),

@@ -177,9 +177,9 @@ class TestSgx:
 
     def test_one_that_comes_and_goes_leaves_nothing(self, tree: SimulatedTree) -> None:
         before = names(tree)
-        tree.add(Sgx())
+        tree.add(Sgx(epc_bytes=[4096]))
         assert (tree.sysfs / "class/misc/sgx_enclave/dev").read_text() == "10:125\n"
-        tree.remove(Sgx())
+        tree.remove(Sgx(epc_bytes=[4096]))
 
         assert names(tree) == before
         assert sgx(tree).devices == {}

@@ -14,7 +14,7 @@ PATHS = {
     name: Path("/node") / name
     for name in (
         *("sysfs_root", "dev_root", "host_dev_root", "kubelet_dir", "cdi_dir", "uevent_socket"),
-        *("level_zero_library", "telemetry"),
+        *("level_zero_library", "telemetry", "features_dir", "metrics_address"),
     )
 }
 
@@ -52,7 +52,9 @@ def test_the_sidecar_is_told_of_its_library_and_where_to_publish(
         *("--sysfs-root", "/node/sysfs_root"),
         *("--library", "/node/level_zero_library"),
         *("--publish", "/node/telemetry"),
-        *("--metrics-address", "127.0.0.1:0"),
+        *("--metrics-address", "/node/metrics_address"),
+        *("--kubelet-dir", "/node/kubelet_dir"),
+        *("--features-dir", "/node/features_dir"),
         *("-v", "2"),
     ]
     assert command_line(f"{program} --library {{level_zero_library}}", PATHS)[1:] == [

@@ -182,18 +182,15 @@ def test_a_terminal_that_lacks_a_character_shows_another(
     assert simulator.finish() == 0
 
 
-@pytest.mark.parametrize(
-    ("size", "error"),
-    [("size=16k", "No space left on device: '"), ("nr_inodes=200", "the kubelet cannot listen on ")],
-)
-def test_where_there_is_no_room_for_its_files_one_line_names_the_file(directory: Path, size: str, error: str) -> None:
+@pytest.mark.parametrize("size", ["size=16k", "nr_inodes=202"])  # while the tree is written; while sockets are bound
+def test_where_there_is_no_room_for_its_files_one_line_names_the_file(directory: Path, size: str) -> None:
     with small_disk(directory, size):
         simulator = Simulator(directory, "--plugin", COMMAND)
         assert simulator.finish() == 1
         assert list(directory.iterdir()) == []
     *grpc, line = simulator.errors.splitlines()
-    assert line.startswith("xpu-simulator: ")
-    assert error in line
+    assert "Traceback" not in "".join(grpc)
+    assert re.match(r"xpu-simulator: .*(No space left on device: '|the kubelet cannot listen on )", line)
     assert "Traceback" not in "".join(grpc)
 
 

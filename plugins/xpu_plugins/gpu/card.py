@@ -19,6 +19,7 @@ INTEL = "0x8086"
 DRIVERS = ("i915", "xe")  # each is a device type
 NAME = re.compile(r"card[0-9]+")  # matched whole: connectors such as card0-DP-1 are no cards
 PCI_ID = re.compile(r"0x[0-9a-f]{4}")
+ROOT_BUS = re.compile(r"pci[0-9a-f]{4,8}:[0-9a-f]{2}")
 PCI_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]")
 
 
@@ -136,6 +137,19 @@ def pci_address(card: str) -> str | None:
         return None
     matches = drm == "drm" and name == os.path.basename(card) and PCI_ADDRESS.fullmatch(address)
     return address if matches else None
+
+
+def root_port(card: str) -> str | None:
+    """The address of the port below which the card is, the first one below the root bus; None when it is on the bus."""
+    try:
+        *path, drm, name = os.readlink(card).split("/")
+    except (OSError, ValueError):
+        return None
+    if drm != "drm" or name != os.path.basename(card):
+        return None
+    bus = next((place for place, part in enumerate(path) if ROOT_BUS.fullmatch(part)), len(path))
+    below = path[bus + 1 :]
+    return below[0] if len(below) > 1 and all(map(PCI_ADDRESS.fullmatch, below)) else None
 
 
 def device_address(card: str) -> str | None:

@@ -6,10 +6,17 @@ not known of a GPU is an empty element; a variable of which nothing is known is 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xpu_plugins.gpu.fabric import CardLink
 
 MEMORY = "XPU_GPU_MEMORY_BYTES"
 UUIDS = "XPU_GPU_UUIDS"
 TILES = "XPU_GPU_TILES"
+ADDRESSES = "XPU_GPU_PCI_ADDRESSES"
+LINKS = "XPU_GPU_LINKS"
+LINK_RATES = "XPU_GPU_LINK_BITS_PER_SECOND"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +52,28 @@ def environment(gpus: Sequence[Facts]) -> Mapping[str, str]:
         TILES: ["" if gpu.tiles is None else str(gpu.tiles) for gpu in gpus],
     }
     return {name: ",".join(texts) for name, texts in values.items() if any(texts)}
+
+
+def link_environment(
+    cards: Sequence[str], addresses: Mapping[str, str], links: "Sequence[CardLink] | None"
+) -> Mapping[str, str]:
+    """The variables that tell a container with several GPUs how they are joined.
+
+    Args:
+        cards: the container's, by number; a link's text has their places in it.
+        addresses: on the PCI bus, by card.
+        links: those among the cards; None: nothing is known.
+    """
+    if len(cards) < 2 or links is None:
+        return {}
+    place = {card: number for number, card in enumerate(cards)}
+    texts = [f"{place[link.card]}.{link.tile}-{place[link.other]}.{link.other_tile}:{link.lanes}" for link in links]
+    rates = ["" if link.bits_per_second is None else str(link.lanes * link.bits_per_second) for link in links]
+    return {
+        ADDRESSES: ",".join(addresses.get(card, "") for card in cards),
+        LINKS: ",".join(texts),  # empty: there are none, which is worth knowing
+        **({LINK_RATES: ",".join(rates)} if any(rates) else {}),
+    }
 
 
 def cards_of(ids: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from xpu_shared.telemetry.settings import SubscriberSettings
 
 HEALTH = "The GPUs' health"
 LIMIT = 100  # °C
+FABRIC = ("ipc:///run/xpu/xelink.sock",)  # where the XeLink sidecar publishes
 SIDECARS = ("ipc:///run/xpu/level-zero.sock", "ipc:///var/lib/levelzero/level-zero.sock")  # where one publishes
 
 
@@ -110,7 +111,9 @@ class HealthSettings(FamilySettings, SubscriberSettings):
     ] = 0
     inject_env: Annotated[
         bool,
-        Boolean(group=HEALTH, help="tell containers memory size, UUID and tiles of their GPUs in their environment"),
+        Boolean(
+            group=HEALTH, help="tell containers memory size, UUID, tiles and links of their GPUs in their environment"
+        ),
     ] = True
     wsl: Annotated[
         bool, Boolean(group=HEALTH, help="offer the GPUs of the Windows Subsystem for Linux, as the sidecar lists them")

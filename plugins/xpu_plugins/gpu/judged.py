@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xpu_plugins.gpu.card import DRIVERS
-from xpu_plugins.gpu.environment import Facts, cards_of, environment, updated
+from xpu_plugins.gpu.environment import Facts, cards_of, environment, link_environment, updated
 from xpu_plugins.gpu.first_message import FirstMessage
 from xpu_plugins.gpu.judges import Judges, Look, Opinion
-from xpu_plugins.gpu.plugin import GpuPlugin
+from xpu_plugins.gpu.plugin import GpuPlugin, addresses
 from xpu_plugins.gpu.settings import GpuSettings
 from xpu_shared.device import Allocation, Device, ScanResult
 from xpu_shared.plugin import Causes
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from xpu_plugins.gpu.sidecars import Sidecars
-    from xpu_shared.telemetry.freshness import Received
+    from xpu_shared.telemetry.freshness import News, Received
+    from xpu_shared.telemetry.topology import TopologySnapshot
 
 MARGIN = 0.01  # seconds after which what runs out has surely run out
 
@@ -42,8 +43,7 @@ class JudgedGpuPlugin(GpuPlugin):
 
     def scan(self) -> ScanResult:
         result = super().scan()
-        gpus = [device for type_ in DRIVERS for device in result.devices.get(type_, ()) if device.cdi]
-        self._addresses = {device.cdi.name: device.hardware for device in gpus if device.cdi and device.hardware}
+        self._addresses = addresses([device for type_ in DRIVERS for device in result.devices.get(type_, ())])
         if self._judging:
             self._first.wait()
         return result
@@ -55,7 +55,7 @@ class JudgedGpuPlugin(GpuPlugin):
             async with asyncio.TaskGroup() as tasks:
                 if self._settings.xpumd_endpoint is not None:
                     tasks.create_task(self._listen_to_xpumd())
-                if self._settings.endpoints:
+                if self._settings.endpoints or self._settings.fabric_endpoints:
                     tasks.create_task(self._listen_to_sidecars())
         finally:
             self._loop = None
@@ -66,11 +66,11 @@ class JudgedGpuPlugin(GpuPlugin):
         """All ids of a card share its judgement; a monitoring resource is never judged."""
         if not self._judging or device_type not in DRIVERS:
             return devices
-        addresses = {device.hardware for device in devices}
+        hardware = {device.hardware for device in devices}
         with self._lock:
             now = time.monotonic()
-            self._judges.expect(addresses - {""}, now)
-            opinions = {address: self._judges.opinion(address or None, now) for address in addresses}
+            self._judges.expect(sorted(hardware - {""}), now)
+            opinions = {address: self._judges.opinion(address or None, now) for address in hardware}
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
@@ -81,8 +81,10 @@ class JudgedGpuPlugin(GpuPlugin):
         """Add what is known of the GPUs to the container's environment."""
         if not self._settings.inject_env or device_type not in DRIVERS:
             return allocation
-        addresses = [self._addresses.get(card, "") for card in cards_of(ids)]
-        variables = environment([self._facts.get(address, Facts()) for address in addresses])
+        cards = cards_of(ids)
+        gpus = [self._facts.get(self._addresses.get(card, ""), Facts()) for card in cards]
+        links = self._fabric.links(cards, time.monotonic()) if self._fabric else None
+        variables = {**environment(gpus), **link_environment(cards, self._addresses, links)}
         return replace(allocation, envs={**allocation.envs, **variables})
 
     def metrics(self) -> "Iterator[Metric]":
@@ -105,11 +107,18 @@ class JudgedGpuPlugin(GpuPlugin):
         def take(endpoint: str, message: "Received") -> None:
             reader = readers.setdefault(endpoint, SidecarReader(limits(self._settings)))
             snapshot, age = message.envelope.payload, max(0.0, time.monotonic() - message.made_at)
-            looks = reader.looks(snapshot, age=age, validity=message.envelope.validity) if self._judging else {}
-            self._take(endpoint, looks, facts(snapshot))
+            looks = reader.looks(snapshot, age=age, validity=message.envelope.validity)
+            self._take(endpoint, looks if self._settings.health_management else {}, facts(snapshot))
 
         self._sidecars = Sidecars(self._settings)
-        await self._sidecars.run(take)
+        await self._sidecars.run(take, self._take_topology)
+
+    def _take_topology(self, news: "News[TopologySnapshot]") -> None:
+        assert self._fabric is not None  # or nobody would listen
+        first = not self._fabric.told
+        self._fabric.take(news)
+        if first and self._causes is not None:
+            self._causes.judge()  # `discover` waits for it
 
     def _take(self, source: str, looks: Mapping[str, Look], facts: Mapping[str, Facts]) -> None:
         """What a message says."""

@@ -14,7 +14,7 @@ def plugin(settings: GpuSettings) -> Plugin:
         from xpu_plugins.gpu.wsl_plugin import WslPlugin  # noqa: PLC0415 - as above
 
         return WslPlugin(settings)
-    if settings.endpoints or settings.xpumd_endpoint is not None:
+    if settings.endpoints or settings.fabric_endpoints or settings.xpumd_endpoint is not None:
         from xpu_plugins.gpu.judged import JudgedGpuPlugin  # noqa: PLC0415 - as above
 
         return JudgedGpuPlugin(settings)

@@ -4,13 +4,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from xpu_plugins.gpu.health_settings import HealthSettings, completed_health
+from xpu_plugins.gpu.health_settings import FABRIC, HealthSettings, completed_health
 from xpu_shared.policy.sharing import POLICIES
 from xpu_shared.program.options import Boolean, Choice, Integer, Text
 from xpu_shared.program.pci_ids import PciIds, refuse_both
 from xpu_shared.program.settings import PATHS, Loaded
 
 GPUS = "Which GPUs are offered, and how"
+TOPOLOGY = "topology"  # the policy that knows links
 MOST_SHARED = 1024  # per card: 64 cards with 1024 ids each still fit the 4 MiB that a kubelet takes
 
 
@@ -24,9 +25,9 @@ class GpuSettings(HealthSettings):
         str,
         Choice(
             group=GPUS,
-            values=tuple(POLICIES),
+            values=(*POLICIES, TOPOLOGY),
             help="which of shared GPUs a container gets: none gives it different ones, balanced the least used ones, "
-            "packed the most used ones",
+            "packed the most used ones; topology gives it different ones with the best links between them",
         ),
     ] = "none"
     allow_ids: Annotated[tuple[str, ...], PciIds(group=GPUS, help="offer only GPUs with these PCI ids")] = ()
@@ -56,7 +57,14 @@ class GpuSettings(HealthSettings):
         refuse_both(self.allow_ids, self.deny_ids)
         if self.wsl and self.enable_monitoring:
             raise ValueError("--wsl and --enable-monitoring: there is no monitoring within WSL")
+        if self.wsl and self.allocation_policy == TOPOLOGY:
+            raise ValueError(f"--wsl and --allocation-policy={TOPOLOGY}: there are no links within WSL")
         self.check_health()
+
+    @property
+    def fabric_endpoints(self) -> tuple[str, ...]:
+        """Where a sidecar publishes how the GPUs are linked, as far as anybody asks."""
+        return (self.telemetry or FABRIC) if self.allocation_policy == TOPOLOGY else ()
 
 
 def completed(loaded: Loaded[GpuSettings]) -> GpuSettings:

@@ -17,8 +17,7 @@ from xpu_plugins.gpu.card import PCI_ADDRESS
 from xpu_plugins.gpu.environment import Facts
 from xpu_plugins.gpu.judges import Look
 from xpu_shared.health import Evidence, Finding
-from xpu_shared.kubelet.registration import CHANNEL
-from xpu_shared.kubelet.sockets import target
+from xpu_shared.kubelet.sockets import CHANNEL, target
 from xpu_shared.program.logs import Log
 
 if TYPE_CHECKING:
@@ -34,6 +33,10 @@ OK, WARNING = 1, 2  # severities; 0 is unknown, 3 critical, 4 failed
 SEVERITIES = ("unknown", "ok", "warning", "critical", "failed")
 
 log = Log("xpumd")
+
+
+class MalformedAnswerError(Exception):
+    """Bytes that are no answer of xpumd's."""
 
 
 def looks(answer: "pb.DeviceHealthResponse", *, tolerated: Collection[str], max_age: float) -> dict[str, Look]:
@@ -116,6 +119,8 @@ class Xpumd:
                 self._note("it ended the stream")
             except TimeoutError:
                 self._note(f"no answer for {self._max_age:g} s")
+            except MalformedAnswerError:
+                self._note("it sends what is no answer")
             except grpc.aio.AioRpcError as error:
                 self._note(f"{error.code().name}: {error.details()}"[:LONGEST_TEXT])
             await asyncio.sleep(wait * random.uniform(0.8, 1.0))  # noqa: S311 - so that not all plugins come at once
@@ -128,13 +133,16 @@ class Xpumd:
 
         options = (*CHANNEL, ("grpc.max_receive_message_length", LARGEST_ANSWER))
         async with grpc.aio.insecure_channel(target(self._socket), options=options) as channel:
-            stream = aiter(DeviceInfoStub(channel).WatchDeviceHealth(WatchDeviceHealthRequest()))
+            call = DeviceInfoStub(channel).WatchDeviceHealth(WatchDeviceHealthRequest())
+            stream: AsyncIterator[pb.DeviceHealthResponse | None] = aiter(call)
             while True:
                 async with asyncio.timeout(self._max_age):
                     try:
                         answer = await anext(stream)
                     except StopAsyncIteration:
                         return
+                if answer is None:  # gRPC's own answer to bytes that are no message
+                    raise MalformedAnswerError
                 yield answer
 
     def _note(self, trouble: str) -> None:

@@ -9,7 +9,8 @@ from xpu_shared.plugin import Plugin
 from xpu_shared.plugin_program import DISCOVER
 from xpu_shared.program.flags import HelpRequested, UsageError
 from xpu_shared.program.logs import Log
-from xpu_shared.program.signals import end_on_signals
+from xpu_shared.program.output import write
+from xpu_shared.program.signals import die_of_signals, end_on_signals
 
 log = Log("node agent")
 
@@ -26,12 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "output" in loaded.agent.given and not loaded.agent.words:
             raise UsageError(f"--output={loaded.agent.settings.output} is only for discover")
     except HelpRequested as help_text:
-        print(help_text)
-        return 0
+        return write(str(help_text), program=NAME)
     except UsageError as error:
         print(f"{NAME}: {error}", file=sys.stderr)
         return 2
     if loaded.agent.words:
+        if arguments is None:
+            die_of_signals()
         from xpu_plugins.node_agent.discover import discover  # noqa: PLC0415 - the agent at work does not need it
 
         return discover(loaded)

@@ -6,9 +6,11 @@ from pathlib import Path
 from xpu_plugins.sgx.device_files import ENCLAVE, PROVISION, absence
 from xpu_plugins.sgx.efi import CDI_KIND
 from xpu_plugins.sgx.limits import default_limit
+from xpu_plugins.sgx.measurements import measure
 from xpu_plugins.sgx.scan import NAMESPACE, devices
 from xpu_plugins.sgx.settings import SgxSettings
 from xpu_shared.device import Problem, ScanResult
+from xpu_shared.measurement import Gauge
 
 
 class SgxPlugin:
@@ -38,6 +40,9 @@ class SgxPlugin:
             return ScanResult(devices={}, problems=tuple(problems))
         found = devices(self._settings, default_limit=self._default_limit, problems=problems)
         return ScanResult(devices=found, problems=tuple(problems))
+
+    def measure(self) -> Sequence[Gauge]:
+        return measure(self._settings.sysfs_root)
 
     def _both_files(self, problems: list[Problem]) -> bool:
         """Nothing is offered without both; OSError when they cannot be looked at, the first time that it happens."""

@@ -5,32 +5,24 @@ Without the kubelet's socket (it needs a mount of its own) everything else works
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
-from xpu_shared.kubelet.registration import CHANNEL
-from xpu_shared.kubelet.sockets import target
+from xpu_shared.kubelet.holders import Claim, Claims, Holder, Holders
+from xpu_shared.kubelet.sockets import CHANNEL, target
 from xpu_shared.program.logs import Log
+
+if TYPE_CHECKING:
+    from xpu_wire.podresources_v1_pb2 import ListPodResourcesResponse
 
 DEADLINE = 5.0  # seconds for an answer
 LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; a node with many pods exceeds gRPC's 4 MiB
 
+K = TypeVar("K")
+
 log = Log("pod resources")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Holder:
-    """A container that was given a device."""
-
-    namespace: str
-    pod: str
-    container: str
-
-
-# Holders of a device by its resource and id. Several: a device of an init container is used again in its pod.
-Holders = Mapping[tuple[str, str], frozenset[Holder]]
 
 
 class PodResources:
@@ -39,6 +31,7 @@ class PodResources:
     def __init__(self, socket: Path, *, period: float = 10.0) -> None:
         """`period` is the time between refreshes in seconds."""
         self.holders: Holders = {}
+        self.claims: Claims = {}
         self.last_success = 0.0  # monotonic seconds; 0: never
         self._socket = socket
         self._period = period
@@ -47,7 +40,7 @@ class PodResources:
         self._connection: _Connection | None = None
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called after each change of `holders`."""
+        """Have `listener` called after each change of `holders` or `claims`."""
         self._listeners.append(listener)
 
     def held(self, resource: str) -> frozenset[str]:
@@ -71,23 +64,26 @@ class PodResources:
             self._note(str(error.strerror))
             return False
         try:
-            holders = await self._ask()
+            holders, claims = await self._ask()
         except grpc.aio.AioRpcError as error:
             self._note(f"{error.code().name}: {error.details()}"[:300])
             await self.close()
             return False
+        except MalformedAnswerError:
+            self._note("it sends what is no answer")
+            return False
         self._note("")
         self.last_success = asyncio.get_running_loop().time()
-        if holders != self.holders:
-            self.holders = holders
+        if (holders, claims) != (self.holders, self.claims):
+            self.holders, self.claims = holders, claims
             for listener in tuple(self._listeners):
                 listener()
         return True
 
-    async def _ask(self) -> Holders:
+    async def _ask(self) -> tuple[Holders, Claims]:
         if self._connection is None:
             self._connection = _Connection(self._socket)
-        return await self._connection.holders()
+        return await self._connection.held()
 
     async def close(self) -> None:
         """Close the connection; the next refresh opens another."""
@@ -106,6 +102,10 @@ class PodResources:
             log.info("knows again who holds devices", socket=self._socket)
 
 
+class MalformedAnswerError(Exception):
+    """Bytes that are no list of pods."""
+
+
 class _Connection:
     """A channel to the kubelet; the messages' code is imported with the first one."""
 
@@ -116,18 +116,35 @@ class _Connection:
         self._channel = grpc.aio.insecure_channel(target(socket), options=options)
         self._stub = PodResourcesListerStub(self._channel)
 
-    async def holders(self) -> Holders:
+    async def held(self) -> tuple[Holders, Claims]:
         from xpu_wire.podresources_v1_pb2 import ListPodResourcesRequest  # noqa: PLC0415 - as above
 
-        answer = await self._stub.List(ListPodResourcesRequest(), timeout=DEADLINE)
-        holders: dict[tuple[str, str], set[Holder]] = {}
-        for pod in answer.pod_resources:
-            for container in pod.containers:
-                holder = Holder(namespace=pod.namespace, pod=pod.name, container=container.name)
-                for devices in container.devices:  # a device on two NUMA nodes is there twice
-                    for id_ in devices.device_ids:
-                        holders.setdefault((devices.resource_name, id_), set()).add(holder)
-        return {key: frozenset(value) for key, value in holders.items()}
+        answer: ListPodResourcesResponse | None = await self._stub.List(ListPodResourcesRequest(), timeout=DEADLINE)
+        if answer is None:  # gRPC's own answer to bytes that are no message
+            raise MalformedAnswerError
+        return holders_in(answer)
 
     async def close(self) -> None:
         await self._channel.close()
+
+
+def holders_in(answer: "ListPodResourcesResponse") -> tuple[Holders, Claims]:
+    """Who holds which devices and claims, by the kubelet's answer."""
+    holders: dict[tuple[str, str], set[Holder]] = {}
+    claims: dict[Claim, set[Holder]] = {}
+    for pod in answer.pod_resources:
+        for container in pod.containers:
+            holder = Holder(namespace=pod.namespace, pod=pod.name, container=container.name)
+            for devices in container.devices:  # a device on two NUMA nodes is there twice
+                for id_ in devices.device_ids:
+                    holders.setdefault((devices.resource_name, id_), set()).add(holder)
+            for resource in container.dynamic_resources:
+                for claimed in resource.claim_resources:
+                    names = tuple(device.name for device in claimed.cdi_devices)
+                    claim = Claim(driver=claimed.driver_name, device=claimed.device_name, cdi_names=names)
+                    claims.setdefault(claim, set()).add(holder)
+    return _frozen(holders), _frozen(claims)
+
+
+def _frozen(sets: Mapping[K, set[Holder]]) -> dict[K, frozenset[Holder]]:
+    return {key: frozenset(value) for key, value in sets.items()}

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import grpc
 
-from xpu_shared.kubelet.sockets import target
+from xpu_shared.kubelet.sockets import CHANNEL, target
 from xpu_shared.sockets import Identity
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
 from xpu_wire.deviceplugin_v1beta1_pb2_grpc import RegistrationStub
 
 VERSION = "v1beta1"
-CHANNEL = (("grpc.use_local_subchannel_pool", 1),)  # or a new channel waits as long as the last one would have
 
 
 class RegistrationError(Exception):

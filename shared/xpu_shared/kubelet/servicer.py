@@ -51,8 +51,10 @@ class Servicer(DevicePluginServicer):
         cdi: CdiDirectory,
         counters: ResourceCounters,
         streams: Streams,
+        device_list: str,
     ) -> None:
         self._plugin = plugin
+        self._device_list = device_list
         self._device_type = device_type
         self._resource = f"{plugin.namespace}/{device_type}"
         self._inventory = inventory
@@ -99,8 +101,9 @@ class Servicer(DevicePluginServicer):
         devices = grants.grant(
             self._resource, self._inventory.snapshot(self._device_type), ids, ids_only_count=self._ids_only_count
         )
-        allocation = grants.compose(self._resource, devices)
-        outdated = [device.cdi for device in devices if device.cdi is not None and not self._cdi.has(device.cdi)]
+        allocation = grants.compose(self._resource, devices, device_list=self._device_list)
+        named = [device.cdi for device in devices if device.cdi and device.cdi.qualified_name in allocation.cdi_names]
+        outdated = [device for device in named if not self._cdi.has(device)]
         if outdated:
             await in_daemon_thread(lambda: self._ensure(outdated), name=f"CDI files of {self._resource}")
         plugin = self._plugin
@@ -122,14 +125,14 @@ class Servicer(DevicePluginServicer):
         return await self._answer("GetPreferredAllocation", context, self._preferred(request))
 
     async def _preferred(self, request: pb.PreferredAllocationRequest) -> pb.PreferredAllocationResponse:
-        responses = [
-            pb.ContainerPreferredAllocationResponse(
-                deviceIDs=self._preference(
-                    asked.available_deviceIDs, asked.must_include_deviceIDs, asked.allocation_size
-                )
-            )
-            for asked in request.container_requests
-        ]
+        def choose() -> list[Sequence[str]]:
+            return [
+                self._preference(asked.available_deviceIDs, asked.must_include_deviceIDs, asked.allocation_size)
+                for asked in request.container_requests
+            ]
+
+        chosen = await in_daemon_thread(choose, name=f"preference {self._resource}")
+        responses = [pb.ContainerPreferredAllocationResponse(deviceIDs=ids) for ids in chosen]
         return pb.PreferredAllocationResponse(container_responses=responses)
 
     def _preference(self, available: Sequence[str], must_include: Sequence[str], size: int) -> Sequence[str]:

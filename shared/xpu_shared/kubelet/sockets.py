@@ -9,6 +9,7 @@ from urllib.parse import quote
 from xpu_shared import sockets
 from xpu_shared.sockets import Identity, SocketError, identity, private_path
 
+CHANNEL = (("grpc.use_local_subchannel_pool", 1),)  # or a new channel waits as long as the last one would have
 CAUSES = {
     errno.EACCES: "is the process root?",
     errno.EPERM: "is the process root?",

@@ -7,7 +7,6 @@ Writing is a rename of a hidden file beside it: NFD sees all of it or nothing, a
 import contextlib
 import os
 import re
-import secrets
 import stat
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -116,7 +115,7 @@ class FeatureFile:
     def _replace(self, text: str) -> None:
         if self.path.is_dir() and not self.path.is_symlink():
             raise IsADirectoryError(None, "is a directory")
-        temporary = self.path.with_name(f"{self._hidden}{secrets.token_hex(8)}")
+        temporary = self.path.with_name(f"{self._hidden}{os.urandom(8).hex()}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

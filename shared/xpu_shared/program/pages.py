@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from xpu_shared.program.logs import Log
 
@@ -21,14 +21,18 @@ Page = tuple[HTTPStatus, str, bytes]  # with its content type
 log = Log("web")
 
 
-class Pages:
-    """What is served: the metrics as text, rendered at most once a second, and the two checks."""
+class Metrics(Protocol):
+    """What has the metrics as text. Asked from any thread."""
 
-    def __init__(self, registry: "CollectorRegistry", *, healthy: Check, ready: Check) -> None:
+    def page(self, *, openmetrics: bool, compressed: bool) -> Page: ...
+
+
+class Pages:
+    """What is served: the metrics and the two checks."""
+
+    def __init__(self, metrics: Metrics, *, healthy: Check, ready: Check) -> None:
         self._checks = {"/healthz": healthy, "/readyz": ready}
-        self._registry = registry
-        self._rendered: dict[tuple[bool, bool], tuple[float, Page]] = {}
-        self._rendering = threading.Lock()
+        self._metrics = metrics
         self._trouble: dict[str, str] = {}  # by path, so that it is spoken of once
 
     def has(self, path: str) -> bool:
@@ -37,7 +41,10 @@ class Pages:
     def page(self, path: str, *, openmetrics: bool, compressed: bool) -> Page:
         """One of the pages; an error in making it is its content."""
         try:
-            page = self._metrics(openmetrics, compressed) if path == "/metrics" else self._check(path)
+            if path == "/metrics":
+                page = self._metrics.page(openmetrics=openmetrics, compressed=compressed)
+            else:
+                page = self._check(path)
         except Exception as error:  # noqa: BLE001 - collectors and checks are anybody's
             if self._trouble.get(path) != repr(error):
                 log.error("cannot make a page", path=path, error=repr(error))
@@ -51,7 +58,16 @@ class Pages:
         status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
         return status, PLAIN, f"{text}\n".encode(errors="backslashreplace")
 
-    def _metrics(self, openmetrics: bool, compressed: bool) -> Page:
+
+class RenderedWhenAsked:
+    """The metrics of a registry, rendered at most once a second."""
+
+    def __init__(self, registry: "CollectorRegistry") -> None:
+        self._registry = registry
+        self._rendered: dict[tuple[bool, bool], tuple[float, Page]] = {}
+        self._rendering = threading.Lock()
+
+    def page(self, *, openmetrics: bool, compressed: bool) -> Page:
         with self._rendering:
             rendered_at, page = self._rendered.get((openmetrics, compressed), (float("-inf"), None))
             if page is None or time.monotonic() - rendered_at >= FRESH:
@@ -60,13 +76,22 @@ class Pages:
         return page
 
     def _render(self, openmetrics: bool, compressed: bool) -> Page:
-        from prometheus_client.exposition import choose_encoder  # noqa: PLC0415 - only programs with metrics pay for it
+        content_type, text = registry_text(self._registry, openmetrics=openmetrics)
+        return metrics_page(content_type, text, compressed=compressed)
 
-        # The client's own words do not come here: it could name a new version with each request, to be rendered anew.
-        encode, content_type = choose_encoder(OPENMETRICS if openmetrics else "")
-        text = encode(self._registry)
-        if not compressed:
-            return HTTPStatus.OK, content_type, text
-        import gzip  # noqa: PLC0415 - only for clients that ask for it
 
-        return HTTPStatus.OK, content_type, gzip.compress(text, 1)
+def registry_text(registry: "CollectorRegistry", *, openmetrics: bool) -> tuple[str, bytes]:
+    """Content type and text of a registry's metrics."""
+    from prometheus_client.exposition import choose_encoder  # noqa: PLC0415 - only programs with metrics pay for it
+
+    # The client's own words do not come here: it could name a new version with each request, to be rendered anew.
+    encode, content_type = choose_encoder(OPENMETRICS if openmetrics else "")
+    return content_type, encode(registry)
+
+
+def metrics_page(content_type: str, text: bytes, *, compressed: bool) -> Page:
+    if not compressed:
+        return HTTPStatus.OK, content_type, text
+    import gzip  # noqa: PLC0415 - only for clients that ask for it
+
+    return HTTPStatus.OK, content_type, gzip.compress(text, 1)

@@ -70,6 +70,14 @@ class PluginSettings:
             help="part of the sockets' names, so that two instances can run at once (kubelet 1.37 or newer)",
         ),
     ] = ""
+    device_list: Annotated[
+        str,
+        Choice(
+            group=WORK,
+            values=("nodes", "cdi", "both"),
+            help="how the runtime is told of devices with CDI files: by device files, by CDI names, or both",
+        ),
+    ] = "both"
     uevent_socket: Annotated[
         Path | None,
         FilePath(group=PATHS, help="also take kernel events from this unix datagram socket, one event a datagram"),
@@ -85,6 +93,13 @@ class PluginSettings:
         ListenAddress | None,
         Address(group=OBSERVATION, help="serve /metrics, /healthz and /readyz there, e.g. :9100; off by default"),
     ] = None
+    events: Annotated[
+        bool,
+        Boolean(
+            group=OBSERVATION,
+            help="write an Event on node $NODE_NAME when devices leave service or return; needs a service account",
+        ),
+    ] = False
     log_format: Annotated[str, Choice(group=OBSERVATION, values=("text", "json"), help="how log lines look")] = "text"
     v: Annotated[int, Integer(group=OBSERVATION, minimum=0, maximum=2**31 - 1, help="log verbosity, as klog's -v")] = 0
 

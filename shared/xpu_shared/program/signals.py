@@ -3,9 +3,10 @@
 Process 1 ignores signals by default.
 """
 
+import _thread
 import os
 import signal
-import threading
+import time
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
@@ -17,6 +18,12 @@ def end_on_signals() -> None:
         signal.signal(number, lambda *_: os._exit(0))
 
 
+def die_of_signals() -> None:
+    """As any command does that prints something and ends: `end_on_signals` is for programs that stay."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def ignore_signals() -> None:
     """Let a second SIGTERM or SIGINT change nothing: Python, while it ends, would die of it."""
     for number in ENDING:
@@ -24,7 +31,16 @@ def ignore_signals() -> None:
 
 
 def end_at_last(seconds: float) -> None:
-    """End the process after so many seconds, whatever still hangs then: a plugin's clean-up, a library's thread."""
-    last = threading.Timer(seconds, os._exit, (0,))
-    last.daemon = True
-    last.start()
+    """End the process after so many seconds, whatever still hangs then: a plugin's clean-up, a library's thread.
+
+    Called in signal handlers. A `threading.Thread` would need locks that the code they interrupt may hold.
+
+    Raises:
+        RuntimeError: no thread can be had.
+    """
+    _thread.start_new_thread(_end, (seconds,))
+
+
+def _end(seconds: float) -> None:
+    time.sleep(seconds)
+    os._exit(0)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from xpu_shared.program.logs import Log
 from xpu_shared.program.options import ListenAddress
-from xpu_shared.program.pages import OPENMETRICS, PLAIN, Check, Pages
+from xpu_shared.program.pages import OPENMETRICS, PLAIN, Check, Metrics, Pages, RenderedWhenAsked
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -223,4 +223,9 @@ def listen(address: ListenAddress, handler: type[Handler]) -> Server:
 
 def serve(address: ListenAddress, registry: "CollectorRegistry", *, healthy: Check, ready: Check) -> WebServer:
     """Serve a program's page; returns what closes it."""
-    return WebServer(address, Pages(registry, healthy=healthy, ready=ready))
+    return serve_metrics(address, RenderedWhenAsked(registry), healthy=healthy, ready=ready)
+
+
+def serve_metrics(address: ListenAddress, metrics: Metrics, *, healthy: Check, ready: Check) -> WebServer:
+    """Serve metrics that somebody else renders; returns what closes it."""
+    return WebServer(address, Pages(metrics, healthy=healthy, ready=ready))

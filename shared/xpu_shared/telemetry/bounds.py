@@ -3,16 +3,19 @@
 Both sides apply it: a sensor that answers NaN is not published, and a publisher that claims it is not believed.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
 
+PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 LONGEST_TEXT = 256  # bytes of UTF-8: names, versions, addresses
 LONGEST_REASON = 1024  # bytes of UTF-8: errors and reasons
 MOST_DEVICES = 1024
 MOST_COMPONENTS = 128  # of one kind, of one device
+MOST_PORTS = 256  # of one device
 MOST_PROBLEMS = 256
 MOST_DRIVERS = 16
 COLDEST, HOTTEST = -60.0, 250.0  # °C

@@ -1,13 +1,12 @@
 """Protobuf messages to readings. Messages come from outside: what cannot be is dropped and counted, value by value."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from xpu_shared.telemetry import records
+from xpu_shared.telemetry import bounds, records
 from xpu_shared.telemetry.bounds import (
     COLDEST,
     HOTTEST,
@@ -17,11 +16,13 @@ from xpu_shared.telemetry.bounds import (
     MOST_DRIVERS,
     MOST_HERTZ,
     MOST_JOULES,
+    MOST_PORTS,
     MOST_PROBLEMS,
     MOST_VOLTS,
     MOST_WATTS,
     text,
 )
+from xpu_shared.telemetry.fabric_messages import port_of
 from xpu_shared.telemetry.kinds import Group
 from xpu_shared.telemetry.readings import (
     DeviceReading,
@@ -44,19 +45,31 @@ T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 
 MOST_REMEMBERED = 1024  # records: those of 64 GPUs that stay as they are
-PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
+PCI_ADDRESS = bounds.PCI_ADDRESS
 ALL_GROUPS = frozenset(Group)
 UNKNOWN_INDICATOR, UNKNOWN_STATE, UNKNOWN_LINK = Indicator(), DeviceState(), PciLink()
 
 
+def hyphenated(number: bytes) -> str:
+    """A UUID of 16 bytes as it is written."""
+    digits = number.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
 class SnapshotReader:
     """Reads snapshots; `dropped` counts what of them could not be used, by reason."""
+
+    topic = b"devices"
 
     def __init__(self, *, groups: frozenset[Group] = ALL_GROUPS) -> None:
         """`groups` are those whose components and status are read: to read what nobody asks for is most of the work."""
         self.dropped: Counter[str] = Counter()
         self._groups = groups
         self._remembered: dict[tuple[Callable[[Any], object], bytes], object] = {}
+
+    def payload(self, message: pb.Envelope) -> DeviceSnapshot | None:
+        """None when there is none in the message."""
+        return self.snapshot(message.devices) if message.HasField("devices") else None
 
     def _record(self, read: Callable[[M], T], message: M) -> T:
         """What `read` makes of a message, from memory when it was the same before: most of a device stays as it is."""
@@ -146,13 +159,19 @@ class SnapshotReader:
             )
             if Group.FIRMWARE in wanted
             else (),
+            fabric_ports=tuple(
+                port
+                for one in self._first(message.fabric_ports, MOST_PORTS)
+                if (port := port_of(one, self.dropped)) is not None
+            )
+            if Group.FABRIC in wanted
+            else (),
             groups=self._statuses(self._first(message.groups)),
         )
 
     def _uuid(self, number: bytes) -> str:
         if len(number) == 16:
-            digits = number.hex()
-            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+            return hyphenated(number)
         if number:
             self.dropped["implausible value"] += 1
         return ""

@@ -7,6 +7,7 @@ from xpu_shared.telemetry.bounds import (
     MOST_DRIVERS,
     MOST_HERTZ,
     MOST_JOULES,
+    MOST_PORTS,
     MOST_PROBLEMS,
     MOST_VOLTS,
     MOST_WATTS,
@@ -16,6 +17,7 @@ from xpu_shared.telemetry.bounds import (
     text,
     whole,
 )
+from xpu_shared.telemetry.fabric_messages import port_message
 from xpu_shared.telemetry.kinds import (
     EngineKind,
     FrequencyKind,
@@ -112,6 +114,7 @@ def _device(device: DeviceReading) -> pb.Device:
             pb.Firmware(name=text(firmware.name), version=text(firmware.version))
             for firmware in first(device.firmwares)
         ],
+        fabric_ports=[port_message(port) for port in first(device.fabric_ports, MOST_PORTS)],
         groups=[_group(group, status) for group, status in device.groups.items()],
     )
 

@@ -5,17 +5,22 @@ NUL is no prefix of another topic's.
 """
 
 import re
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError
 
 from xpu_shared.telemetry.bounds import LARGEST, text
-from xpu_shared.telemetry.decoding import SnapshotReader
 from xpu_shared.telemetry.encoding import snapshot_message
-from xpu_shared.telemetry.readings import Envelope
+from xpu_shared.telemetry.readings import DeviceSnapshot, Message
+from xpu_shared.telemetry.topology import TopologySnapshot
+from xpu_shared.telemetry.topology_messages import topology_message
 from xpu_wire import telemetry_pb2 as pb
 
+P = TypeVar("P")
+R_co = TypeVar("R_co", covariant=True)
+
 DEVICES: Final = b"devices"  # the topic of device snapshots
+TOPOLOGY: Final = b"topology"  # and of topology snapshots
 SCHEMA_VERSION = 1
 LONGEST_VALIDITY = 24 * 3600.0  # seconds
 LATEST = 2**48  # ms: in 8,900 years
@@ -30,13 +35,25 @@ class MalformedMessageError(ValueError):
         self.reason = reason
 
 
+class Reader(Protocol[R_co]):
+    """Reads the payload of one topic's messages."""
+
+    @property
+    def topic(self) -> bytes: ...
+
+    def payload(self, message: pb.Envelope) -> R_co | None:
+        """None when there is none in the message."""
+
+
 def subscription(topic: bytes) -> bytes:
     """What a subscriber of a topic subscribes to, and what each frame of the topic begins with."""
     return topic + b"\0"
 
 
-def encode(envelope: Envelope) -> bytes:
+def encode(envelope: Message[DeviceSnapshot | TopologySnapshot]) -> bytes:
     """The frame of a message."""
+    payload = envelope.payload
+    topic = DEVICES if isinstance(payload, DeviceSnapshot) else TOPOLOGY
     message = pb.Envelope(
         schema_version=SCHEMA_VERSION,
         source=text(envelope.source),
@@ -47,12 +64,15 @@ def encode(envelope: Envelope) -> bytes:
         wall_time_ms=round(envelope.wall_time * 1000),
         monotonic_ms=round(envelope.monotonic_time * 1000),
         validity_ms=round(envelope.validity * 1000),
-        devices=snapshot_message(envelope.payload),
     )
-    return subscription(DEVICES) + message.SerializeToString()
+    if isinstance(payload, DeviceSnapshot):
+        message.devices.CopyFrom(snapshot_message(payload))
+    else:
+        message.topology.CopyFrom(topology_message(payload))
+    return subscription(topic) + message.SerializeToString()
 
 
-def decode(frame: bytes, reader: SnapshotReader, *, largest: int = LARGEST) -> Envelope:
+def decode(frame: bytes, reader: Reader[P], *, largest: int = LARGEST) -> Message[P]:
     """The message of a frame; `reader` counts the values in it that could not be used.
 
     Raises:
@@ -60,16 +80,19 @@ def decode(frame: bytes, reader: SnapshotReader, *, largest: int = LARGEST) -> E
     """
     if len(frame) > largest:
         raise MalformedMessageError("too large", f"{len(frame)} bytes, at most {largest} are taken")
-    prefix = subscription(DEVICES)
+    prefix = subscription(reader.topic)
     if not frame.startswith(prefix):
-        raise MalformedMessageError("topic", f"expected topic {DEVICES.decode()}, found {frame[:32]!r}")
+        raise MalformedMessageError("topic", f"expected topic {reader.topic.decode()}, found {frame[:32]!r}")
     message = pb.Envelope()
     try:
         message.ParseFromString(frame[len(prefix) :])
     except DecodeError as error:
         raise MalformedMessageError("not protobuf", f"not an Envelope: {error}") from None
     _check(message)
-    return Envelope(
+    payload = reader.payload(message)
+    if payload is None:
+        raise MalformedMessageError("payload", f"no snapshot of {reader.topic.decode()} in it")
+    return Message(
         source=text(message.source),
         node=text(message.node),
         boot_id=message.boot_id,
@@ -78,7 +101,7 @@ def decode(frame: bytes, reader: SnapshotReader, *, largest: int = LARGEST) -> E
         wall_time=message.wall_time_ms / 1000,
         monotonic_time=message.monotonic_ms / 1000,
         validity=message.validity_ms / 1000,
-        payload=reader.snapshot(message.devices),
+        payload=payload,
     )
 
 
@@ -86,8 +109,6 @@ def _check(message: pb.Envelope) -> None:
     """Raise MalformedMessageError unless everything that says whose message it is, and how old, is there."""
     if message.schema_version < SCHEMA_VERSION:
         raise MalformedMessageError("schema", f"schema version {message.schema_version}, expected 1 or later")
-    if not message.HasField("devices"):
-        raise MalformedMessageError("payload", "no device snapshot in it")
     if not message.source or not BOOT_ID.fullmatch(message.boot_id):
         raise MalformedMessageError("sender", f"source {message.source[:32]!r}, boot id {message.boot_id[:64]!r}")
     if not 0 < message.validity_ms <= LONGEST_VALIDITY * 1000:

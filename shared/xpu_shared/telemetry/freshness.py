@@ -5,8 +5,11 @@ of the machine the highest number is the newest message, whichever process sent 
 """
 
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from xpu_shared.telemetry.readings import Envelope
+from xpu_shared.telemetry.readings import DeviceSnapshot, Message
+
+P = TypeVar("P")
 
 SAME_CLOCK = 1.0  # seconds that a message of this boot may seem to come from the future
 
@@ -20,16 +23,19 @@ class OutdatedMessageError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class News(Generic[P]):
     """A message with its place on this machine's clock."""
 
-    envelope: Envelope
+    envelope: Message[P]
     made_at: float  # monotonic seconds of this machine; when it came, for a message of another machine
 
     @property
     def expires_at(self) -> float:
         """When its content is stale, in monotonic seconds."""
         return self.made_at + self.envelope.validity
+
+
+Received = News[DeviceSnapshot]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +47,7 @@ class Now:
     wall: float
 
 
-def received(envelope: Envelope, last: Received | None, *, node: str, max_skew: float, now: Now) -> Received:
+def received(envelope: Message[P], last: News[P] | None, *, node: str, max_skew: float, now: Now) -> News[P]:
     """The message as news.
 
     Args:
@@ -53,7 +59,7 @@ def received(envelope: Envelope, last: Received | None, *, node: str, max_skew: 
     """
     if node and envelope.node and node != envelope.node:
         raise OutdatedMessageError("other node", f"it is of node {envelope.node[:64]!r}, not {node!r}")
-    news = Received(envelope=envelope, made_at=_made_at(envelope, max_skew, now))
+    news = News(envelope=envelope, made_at=_made_at(envelope, max_skew, now))
     if now.monotonic > news.expires_at:
         raise OutdatedMessageError(
             "stale", f"{now.monotonic - news.made_at:.1f} s old, valid for {envelope.validity} s"
@@ -63,7 +69,7 @@ def received(envelope: Envelope, last: Received | None, *, node: str, max_skew: 
     return news
 
 
-def _made_at(envelope: Envelope, max_skew: float, now: Now) -> float:
+def _made_at(envelope: Message[Any], max_skew: float, now: Now) -> float:
     if envelope.boot_id == now.boot_id:
         if envelope.monotonic_time > now.monotonic + SAME_CLOCK:
             ahead = envelope.monotonic_time - now.monotonic
@@ -75,7 +81,7 @@ def _made_at(envelope: Envelope, max_skew: float, now: Now) -> float:
     return now.monotonic
 
 
-def _check_newer(envelope: Envelope, last: Envelope) -> None:
+def _check_newer(envelope: Message[Any], last: Message[Any]) -> None:
     """Raise OutdatedMessageError unless it comes after the last one. Boots have no order: another boot is newer."""
     if envelope.boot_id != last.boot_id:
         return
@@ -85,6 +91,6 @@ def _check_newer(envelope: Envelope, last: Envelope) -> None:
         raise OutdatedMessageError("older", f"sequence {envelope.sequence} after {last.sequence}")
 
 
-def is_restart(envelope: Envelope, last: Envelope) -> bool:
+def is_restart(envelope: Message[Any], last: Message[Any]) -> bool:
     """Whether another process sent it than the last one."""
     return (envelope.boot_id, envelope.start_sequence) != (last.boot_id, last.start_sequence)

@@ -20,7 +20,8 @@ from xpu_shared.telemetry.counters import PublisherCounters
 from xpu_shared.telemetry.curve import AllowedKeys
 from xpu_shared.telemetry.envelope import encode
 from xpu_shared.telemetry.outlet import DOMAIN, Outlet
-from xpu_shared.telemetry.readings import DeviceSnapshot, Envelope
+from xpu_shared.telemetry.readings import DeviceSnapshot, Message
+from xpu_shared.telemetry.topology import TopologySnapshot
 
 if TYPE_CHECKING:
     from zmq.auth.asyncio import AsyncioAuthenticator
@@ -128,10 +129,13 @@ class Publisher:
             door = _Door(allowed, self.counters)
             self._authenticator.configure_curve_callback(domain=DOMAIN.decode(), credentials_provider=door)
 
-    def publish(self, snapshot: DeviceSnapshot) -> None:
-        """Send a snapshot to all subscribers, now. Never waits: who does not read misses it."""
+    def publish(self, snapshot: DeviceSnapshot | TopologySnapshot) -> None:
+        """Send a snapshot to all subscribers, now. Never waits: who does not read misses it.
+
+        A publisher sends one kind of snapshot: a newcomer gets the newest only.
+        """
         self._sequence += 1
-        frame = encode(self._envelope(snapshot))
+        frame = encode(self._message(snapshot))
         self._newest = frame
         self._fresh_until = time.monotonic() + self._validity
         self.counters.messages += 1
@@ -142,8 +146,8 @@ class Publisher:
                 self._opened(outlet)
         self._send(frame)
 
-    def _envelope(self, snapshot: DeviceSnapshot) -> Envelope:
-        return Envelope(
+    def _message(self, snapshot: DeviceSnapshot | TopologySnapshot) -> Message[DeviceSnapshot | TopologySnapshot]:
+        return Message(
             source=self._source,
             node=self._node,
             boot_id=self._boot_id,

@@ -6,7 +6,9 @@ in `messages.py`. A component's `subdevice` is the number of its tile, None for 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
+from xpu_shared.telemetry.fabric import Port
 from xpu_shared.telemetry.kinds import (
     EngineKind,
     FrequencyKind,
@@ -23,6 +25,8 @@ from xpu_shared.telemetry.kinds import (
     ThrottleReason,
     Verdict,
 )
+
+P_co = TypeVar("P_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +189,7 @@ class DeviceReading:
     engines: tuple[EngineGroup, ...] = ()
     ras: tuple[RasErrorSet, ...] = ()
     firmwares: tuple[Firmware, ...] = ()
+    fabric_ports: tuple[Port, ...] = ()
     groups: Mapping[Group, GroupStatus] = field(default_factory=dict, hash=False)
 
     @property
@@ -230,8 +235,8 @@ class DeviceSnapshot:
     wsl: WslDevices | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+@dataclass(frozen=True, kw_only=True)  # no slots: with them a frozen class cannot be made by the name of an alias
+class Message(Generic[P_co]):
     """A message: a payload, whose it is, and how long it is good."""
 
     source: str  # who measures, e.g. level-zero
@@ -242,4 +247,7 @@ class Envelope:
     wall_time: float  # when the message was made, Unix seconds
     monotonic_time: float  # the same on CLOCK_MONOTONIC in seconds, comparable where `boot_id` is the same
     validity: float  # seconds; after this time without a newer message the content is stale
-    payload: DeviceSnapshot
+    payload: P_co
+
+
+Envelope = Message[DeviceSnapshot]

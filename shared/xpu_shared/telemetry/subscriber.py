@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import zmq
 
@@ -17,10 +18,15 @@ from xpu_shared.telemetry.clocks import boot_id
 from xpu_shared.telemetry.counters import SubscriberCounters
 from xpu_shared.telemetry.curve import ClientKeys
 from xpu_shared.telemetry.decoding import ALL_GROUPS, SnapshotReader
-from xpu_shared.telemetry.envelope import DEVICES, MalformedMessageError, decode, subscription
-from xpu_shared.telemetry.freshness import Now, OutdatedMessageError, Received, is_restart, received
+from xpu_shared.telemetry.envelope import MalformedMessageError, Reader, decode, subscription
+from xpu_shared.telemetry.freshness import News, Now, OutdatedMessageError, is_restart, received
 from xpu_shared.telemetry.kinds import Group
 from xpu_shared.telemetry.link import Link
+from xpu_shared.telemetry.readings import DeviceSnapshot
+from xpu_shared.telemetry.topology import TopologySnapshot
+from xpu_shared.telemetry.topology_messages import TopologyReader
+
+P = TypeVar("P")
 
 log = Log("telemetry")
 
@@ -36,15 +42,16 @@ class Clock:
         return Now(boot_id=self.boot_id, monotonic=monotonic, wall=self.wall())
 
 
-class Subscriber:
-    """One endpoint. `newest` is the newest snapshot that came, fresh or not."""
+class Listener(Generic[P]):
+    """One topic of one endpoint. `newest` is the newest snapshot that came, fresh or not."""
 
     def __init__(
         self,
         endpoint: str,
         *,
+        reader: Reader[P],
+        counters: SubscriberCounters,
         context: "zmq.Context[zmq.Socket[bytes]]",
-        groups: frozenset[Group] = ALL_GROUPS,
         keys: ClientKeys | None = None,
         limits: Limits | None = None,
         node: str = "",
@@ -54,24 +61,27 @@ class Subscriber:
 
         Args:
             context: may be shared by many subscribers; it belongs to the caller.
-            groups: the groups of values that somebody asks for.
+            reader: of the topic's payload.
             keys: needed for tcp://, and of no meaning for ipc://.
             node: this node's name; messages of another node are dropped. Empty: nobody knows.
         """
         self.endpoint = endpoint
-        self.newest: Received | None = None
-        self.counters = SubscriberCounters()
+        self.newest: News[P] | None = None
+        self.counters = counters
         self._context = context
         self._keys = keys
         self._limits = limits or Limits()
         self._node = node
         self._clock = clock or Clock()
-        self._reader = SnapshotReader(groups=groups)
-        self._reader.dropped = self.counters.values_dropped
+        self._reader = reader
         self._listeners: list[Callable[[], None]] = []
         self._last_frame = b""
         self._expiry: asyncio.TimerHandle | None = None
         self._trouble = ""
+
+    @property
+    def topic(self) -> bytes:
+        return self._reader.topic
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Have `listener` called after each new snapshot, and when the newest becomes stale."""
@@ -82,7 +92,7 @@ class Subscriber:
         link = Link(
             self._context,
             self.endpoint,
-            subscription(DEVICES),
+            subscription(self._reader.topic),
             largest=self._limits.largest,
             keys=self._keys,
             on_frame=self._take,
@@ -114,14 +124,14 @@ class Subscriber:
         self._tell()
         return True
 
-    def _news(self, frame: bytes) -> Received:
+    def _news(self, frame: bytes) -> News[P]:
         if frame == self._last_frame:  # sent again for a newcomer
             raise OutdatedMessageError("duplicate", "the same message once more")
         envelope = decode(frame, self._reader, largest=self._limits.largest)
         now = self._clock.now(asyncio.get_running_loop().time())
         return received(envelope, self.newest, node=self._node, max_skew=self._limits.max_skew, now=now)
 
-    def _count(self, frame: bytes, news: Received, last: Received | None) -> None:
+    def _count(self, frame: bytes, news: News[P], last: News[P] | None) -> None:
         counters, envelope = self.counters, news.envelope
         counters.messages += 1
         counters.bytes += len(frame)
@@ -152,3 +162,58 @@ class Subscriber:
                 listener()
             except Exception as error:  # noqa: BLE001 - one listener must not cost another its news
                 log.error("a listener failed", endpoint=self.endpoint, error=repr(error))
+
+
+class Subscriber(Listener[DeviceSnapshot]):
+    """To device snapshots; `groups` are the groups of values that somebody asks for, the rest as a listener's."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        groups: frozenset[Group] = ALL_GROUPS,
+        keys: ClientKeys | None = None,
+        limits: Limits | None = None,
+        node: str = "",
+        clock: Clock | None = None,
+    ) -> None:
+        reader, counters = SnapshotReader(groups=groups), SubscriberCounters()
+        reader.dropped = counters.values_dropped
+        super().__init__(
+            endpoint,
+            reader=reader,
+            counters=counters,
+            context=context,
+            keys=keys,
+            limits=limits,
+            node=node,
+            clock=clock,
+        )
+
+
+class TopologySubscriber(Listener[TopologySnapshot]):
+    """To topology snapshots."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        keys: ClientKeys | None = None,
+        limits: Limits | None = None,
+        node: str = "",
+        clock: Clock | None = None,
+    ) -> None:
+        reader, counters = TopologyReader(), SubscriberCounters()
+        reader.dropped = counters.values_dropped
+        super().__init__(
+            endpoint,
+            reader=reader,
+            counters=counters,
+            context=context,
+            keys=keys,
+            limits=limits,
+            node=node,
+            clock=clock,
+        )

@@ -132,6 +132,8 @@ typedef struct {
     port_id_t remotePortId;
     port_speed_t rxSpeed, txSpeed;
 } port_state_t;
+typedef struct { HEADER; bool8_t enabled, beaconing; } port_config_t;
+typedef struct { HEADER; uint64_t linkFailures, firmwareCommunicationErrors, firmwareErrors, linkDegradations; } port_errors_t;
 typedef struct { uint64_t timestamp, rxCounter, txCounter; } port_throughput_t;
 
 /* ---- the scenario: objects with keys, in order ---- */
@@ -802,7 +804,12 @@ READS(zesFabricPortGetProperties, FABRIC, port_properties_t, 0x6, {
     place(object, &out->onSubdevice, &out->subdeviceId);
     out->portId = (port_id_t){(uint32_t)whole(object, "id", 0, 0), (uint32_t)whole(object, "id", 1, 0),
                               (uint8_t)whole(object, "id", 2, 0)};
-    out->maxRxSpeed = out->maxTxSpeed = (port_speed_t){(int64_t)number(object, "max_rate", 0, -1), 4};
+    out->maxRxSpeed = (port_speed_t){(int64_t)number(object, "max_rate", 0, -1), (int32_t)number(object, "max_rx", 0, 4)};
+    out->maxTxSpeed = (port_speed_t){(int64_t)number(object, "max_rate", 0, -1), (int32_t)number(object, "max_tx", 0, 4)};
+})
+READS(zesFabricPortGetConfig, FABRIC, port_config_t, 0x18, {
+    out->enabled = (bool8_t)whole(object, "enabled", n, 1);
+    out->beaconing = 0;
 })
 READS(zesFabricPortGetState, FABRIC, port_state_t, 0x19, {
     out->status = (uint32_t)whole(object, "status", n, 1);
@@ -812,6 +819,14 @@ READS(zesFabricPortGetState, FABRIC, port_state_t, 0x19, {
                                     (uint8_t)whole(object, "remote", 2, 0)};
     out->rxSpeed = out->txSpeed = (port_speed_t){(int64_t)number(object, "rate", n, -1), (int32_t)number(object, "lanes", n, 4)};
 })
+#if API >= 107
+READS(zesFabricPortGetFabricErrorCounters, FABRIC, port_errors_t, 0x2a, {
+    out->linkFailures = whole(object, "link_failures", n, 0);
+    out->firmwareCommunicationErrors = whole(object, "fw_communication_errors", n, 0);
+    out->firmwareErrors = whole(object, "fw_errors", n, 0);
+    out->linkDegradations = whole(object, "link_degradations", n, 0);
+})
+#endif
 READS(zesFabricPortGetThroughput, FABRIC, port_throughput_t, 0, {
     out->timestamp = timestamp(object, n);
     out->rxCounter = counter(object, 0, "rx", number(object, "rx_rate", 0, 0), n);

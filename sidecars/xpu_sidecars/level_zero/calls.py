@@ -5,10 +5,11 @@ itself is kept for the round.
 """
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from xpu_shared.telemetry.kinds import Group
 from xpu_sidecars.level_zero import results
-from xpu_sidecars.level_zero.library import Library, enumerated
+from xpu_sidecars.level_zero.library import Function, enumerated
 from xpu_sidecars.level_zero.results import Meaning
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # seconds until a call in trouble is made again
@@ -20,6 +21,13 @@ HINTS = {
     Group.MEMORY: "run as root, so that /sys/class/intel_pmt/telem*/telem can be read",
 }
 OTHER_HINT = "run as root with CAP_SYS_ADMIN and the GPU's device files"
+
+
+class Functions(Protocol):
+    """A library's functions by name."""
+
+    def __getitem__(self, symbol: str) -> Function:
+        """One of them; one that is missing answers UNSUPPORTED_FEATURE."""
 
 
 class DeviceLostError(Exception):
@@ -45,7 +53,7 @@ class _Trouble:
 
 @dataclass(slots=True)
 class Calls:
-    library: Library
+    library: Functions
     now: float = 0.0  # monotonic seconds of this round
     current: str = ""  # the call that is being made, for whoever finds it hanging
     answered: bool = False  # in this round, by any call

@@ -5,15 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from enum import Enum, auto
 
-from xpu_shared.telemetry.kinds import Mode
-from xpu_sidecars.level_zero.collector import LEGACY_NEEDED, Arguments
+from xpu_shared.telemetry.kinds import Group, Mode
+from xpu_sidecars.level_zero.command import LEGACY_NEEDED, NO_CAUTION, Arguments, Caution
 from xpu_sidecars.level_zero.reports import MalformedReportError, Report, ReportReader
-from xpu_sidecars.level_zero.rounds import NO_CAUTION, Caution
 
 FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+POLL = 0.01  # seconds between looks whether a killed process has ended
 CHUNK = 256 * 1024  # bytes read at once
 
 
@@ -44,7 +45,14 @@ class Child:
     """A running child. It is executed, not forked: threads of ZeroMQ do not survive a fork."""
 
     def __init__(
-        self, library: str, mode: Mode, interval: float, hang_after: float, *, caution: Caution = NO_CAUTION
+        self,
+        library: str,
+        mode: Mode,
+        interval: float,
+        hang_after: float,
+        *,
+        groups: tuple[Group, ...] = (),
+        caution: Caution = NO_CAUTION,
     ) -> None:
         pipe, end = os.pipe()
         arguments = Arguments(
@@ -54,11 +62,12 @@ class Child:
             mode=mode,
             interval=interval,
             hang_after=hang_after,
+            groups=groups,
             caution=caution,
         )
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "xpu_sidecars.level_zero.collector", *arguments.texts()],
+                [sys.executable, "-P", "-m", "xpu_sidecars.level_zero.collector", *arguments.texts()],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # drivers may print; our own standard output is not theirs
                 pass_fds=(end,),
@@ -70,21 +79,27 @@ class Child:
         finally:
             os.close(end)
         self._pipe = os.fdopen(pipe, "rb", buffering=0)
-        self._exit = os.pidfd_open(self._process.pid)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    async def listen(self, on_report: Callable[[Report], None], *, silence: float) -> End:
-        """Take reports until there are no more; `silence` are the seconds without any that end it too."""
+    async def listen(self, on_report: Callable[[Report], None], *, opening: float, silence: float) -> End:
+        """Take reports until there are no more.
+
+        Args:
+            opening: seconds without a first report, while the library is opened, that end it too.
+            silence: seconds without a further report that do.
+        """
+        patience = opening
         reader, reports = asyncio.StreamReader(), ReportReader()
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), self._pipe)
         try:
             while True:
-                async with asyncio.timeout(silence):
+                async with asyncio.timeout(patience):
                     data = await reader.read(CHUNK)
+                patience = silence
                 if not data:
                     return End.EXITED
                 for report in reports.feed(data):
@@ -98,17 +113,11 @@ class Child:
 
     async def ended(self, within: float) -> bool:
         """Wait until the process has ended; not for longer than `within` seconds, because it may never do."""
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self._exit, ended.set)
-        try:
-            async with asyncio.timeout(within):
-                await ended.wait()
-        except TimeoutError:
-            return False
-        finally:
-            loop.remove_reader(self._exit)
-        self._process.wait()
-        os.close(self._exit)
+        deadline = time.monotonic() + within
+        while self._process.poll() is None:  # a descriptor of the process would tell, but not with every kernel
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(POLL)
         return True
 
     def kill(self) -> None:

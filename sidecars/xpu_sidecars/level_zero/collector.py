@@ -9,51 +9,20 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from xpu_shared.telemetry.kinds import Mode
 from xpu_shared.telemetry.readings import DeviceSnapshot, WslDevices
+from xpu_sidecars.level_zero.command import LEGACY_NEEDED, arguments_of
 from xpu_sidecars.level_zero.library import Library, LibraryError
 from xpu_sidecars.level_zero.opening import LegacyNeededError, UnavailableError, devices, initialise, wsl_indices
 from xpu_sidecars.level_zero.reports import Report, frame
-from xpu_sidecars.level_zero.rounds import NO_CAUTION, Caution, Rounds
+from xpu_sidecars.level_zero.rounds import HEARTBEAT, Rounds
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-LEGACY_NEEDED = 3  # exit code: start again, the legacy way
 FLAT = "FLAT"  # the hierarchy of devices when the environment chooses none
 
 Tell = Callable[[Report], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arguments:
-    """The child's command line; only its parent writes it."""
-
-    parent: int  # process id
-    pipe: int  # descriptor that reports are written to
-    library: str
-    mode: Mode
-    interval: float  # seconds between rounds
-    hang_after: float  # seconds after which a call hangs
-    caution: Caution = NO_CAUTION
-
-    def texts(self) -> list[str]:
-        numbers = [str(number) for number in (self.interval, self.hang_after, int(self.caution.one_by_one))]
-        return [str(self.parent), str(self.pipe), self.library, self.mode, *numbers, *self.caution.without]
-
-
-def arguments_of(texts: Sequence[str]) -> Arguments:
-    parent, pipe, library, mode, interval, hang_after, one_by_one, *without = texts
-    return Arguments(
-        parent=int(parent),
-        pipe=int(pipe),
-        library=library,
-        mode=Mode(mode),
-        interval=float(interval),
-        hang_after=float(hang_after),
-        caution=Caution(one_by_one=bool(int(one_by_one)), without=tuple(without)),
-    )
 
 
 def main() -> int:
@@ -81,6 +50,7 @@ def main() -> int:
                 found,
                 arguments.interval,
                 hang_after=arguments.hang_after,
+                groups=arguments.groups,
                 caution=arguments.caution,
                 tell=tell,
             )
@@ -100,7 +70,7 @@ def list_for_ever(library: Library, interval: float, tell: Tell) -> None:
     while True:
         wsl = WslDevices(indices=tuple(wsl_indices(library)), hierarchy=hierarchy)
         tell(Report(snapshot=DeviceSnapshot(mode=Mode.WSL, wsl=wsl)))
-        time.sleep(interval)
+        time.sleep(min(interval, HEARTBEAT))
 
 
 if __name__ == "__main__":

@@ -249,6 +249,28 @@ class FabricPortState(Typed):
     )
 
 
+class FabricPortConfig(Typed):
+    STYPE = 0x18
+    enabled: int
+    beaconing: int
+    _fields_ = (*HEADER, ("enabled", c_uint8), ("beaconing", c_uint8))
+
+
+class FabricPortErrorCounters(Typed):
+    STYPE = 0x2A
+    linkFailureCount: int
+    fwCommErrorCount: int
+    fwErrorCount: int
+    linkDegradeCount: int
+    _fields_ = (
+        *HEADER,
+        ("linkFailureCount", c_uint64),
+        ("fwCommErrorCount", c_uint64),
+        ("fwErrorCount", c_uint64),
+        ("linkDegradeCount", c_uint64),
+    )
+
+
 class FabricPortThroughput(Structure):
     timestamp: int
     rxCounter: int
@@ -280,6 +302,8 @@ check(
         FabricPortSpeed: 16,
         FabricPortProperties: 328,
         FabricPortState: 72,
+        FabricPortConfig: 24,
+        FabricPortErrorCounters: 48,
         FabricPortThroughput: 24,
     }
 )

@@ -10,6 +10,7 @@ from xpu_sidecars.level_zero import results, verdicts
 from xpu_sidecars.level_zero.calls import Calls, DeviceLostError, Tally
 from xpu_sidecars.level_zero.groups.component import DeviceHandle
 from xpu_sidecars.level_zero.groups.engines import Engines
+from xpu_sidecars.level_zero.groups.fabric import FabricPorts
 from xpu_sidecars.level_zero.groups.firmware import Firmwares
 from xpu_sidecars.level_zero.groups.frequency import Frequencies
 from xpu_sidecars.level_zero.groups.memory import Memory
@@ -65,7 +66,10 @@ class _Group:
 class SampledDevice:
     """`handles` are those of one PCI address; used by one thread at a time."""
 
-    def __init__(self, library: Library, handles: Sequence[Identity], interval: float) -> None:
+    def __init__(
+        self, library: Library, handles: Sequence[Identity], interval: float, groups: Sequence[Group] = ()
+    ) -> None:
+        """`groups` are those to sample; none: all but the fabric, which takes another sidecar's child."""
         first = handles[0]
         self.calls = Calls(library)
         self._known = DeviceReading(
@@ -86,7 +90,7 @@ class SampledDevice:
         self._state = _Group(Group.STATE, "state", State(devices), interval)
         self._pci = _Group(Group.PCI, "pci", Pci(devices), interval)
         self._memory = _Group(Group.MEMORY, "memory", Memory(devices), interval)
-        self._groups = (  # what health depends on comes first
+        known = (  # what health depends on comes first
             self._state,
             _Group(Group.TEMPERATURE, "temperatures", Temperatures(devices), interval),
             self._memory,
@@ -96,7 +100,10 @@ class SampledDevice:
             _Group(Group.ENGINE, "engines", Engines(devices), interval),
             _Group(Group.RAS, "ras", RasErrors(devices), slow),
             _Group(Group.FIRMWARE, "firmwares", Firmwares(devices), rare),
+            _Group(Group.FABRIC, "fabric_ports", FabricPorts(devices, first.pci_address), interval),
         )
+        wanted = groups or [group.group for group in known if group.group is not Group.FABRIC]
+        self._groups = tuple(group for group in known if group.group in wanted)
 
     def round(self, now: float) -> DeviceReading:
         """Sample what is due at `now`, in monotonic seconds."""

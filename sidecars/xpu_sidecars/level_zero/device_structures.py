@@ -62,6 +62,7 @@ class DeviceExtProperties(Typed):
     """Chained to `DeviceProperties.pNext`; drivers before API 1.7 leave it as it is."""
 
     STYPE = 0x2D
+    uuid: Array[c_uint8]
     flags: int
     _fields_ = (*HEADER, ("uuid", c_uint8 * 16), ("type", c_uint32), ("flags", c_uint32))
 

@@ -1,12 +1,13 @@
 """Which GPUs the kernel's drivers have, to notice that the library has to be asked anew: it finds devices only once."""
 
 import os
-import re
 from collections.abc import Collection
 from pathlib import Path
 
+from xpu_shared.telemetry.decoding import PCI_ADDRESS
+
+MISSING = 60.0  # seconds; devices are enumerated again within half of it
 DRIVERS = ("i915", "xe")
-PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 
 
 def driven_gpus(sysfs: Path) -> frozenset[str] | None:
@@ -47,6 +48,21 @@ class Departures:
     def back(self) -> bool:
         """One that had left is there again."""
         return bool(self.gone and self.gone & (driven_gpus(self._sysfs) or frozenset()))
+
+
+class Missing:
+    """GPUs that the kernel's drivers have and the library does not list, because it has not been asked anew yet.
+
+    Some it never lists, so they are waited for only for a while. Times are monotonic seconds.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def look(self, driven: Collection[str], listed: Collection[str], now: float) -> bool:
+        """Whether there is one that may be listed soon."""
+        self._since = {address: self._since.get(address, now) for address in set(driven) - set(listed)}
+        return any(now - since < MISSING for since in self._since.values())
 
 
 class Changes:

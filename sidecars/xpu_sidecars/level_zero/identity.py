@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from ctypes import addressof, byref
 from dataclasses import dataclass
 
+from xpu_shared.telemetry.decoding import PCI_ADDRESS
 from xpu_sidecars.level_zero import results
 from xpu_sidecars.level_zero.device_structures import DeviceExtProperties, DeviceProperties, PciProperties
 from xpu_sidecars.level_zero.library import Library, string
@@ -44,6 +45,8 @@ def identify(library: Library, handle: int) -> Identity:
     if code := library["zesDevicePciGetProperties"](handle, byref(pci)):
         raise UnidentifiedError(f"zesDevicePciGetProperties: {results.text(code)}")
     address = f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.{pci.function:x}"
+    if not PCI_ADDRESS.fullmatch(address):
+        raise UnidentifiedError(f"zesDevicePciGetProperties: expected a PCI address, found {address}")
     found, extension = DeviceProperties(), DeviceExtProperties()
     found.core.stype = found.core.STYPE
     found.pNext = addressof(extension)
@@ -54,7 +57,7 @@ def identify(library: Library, handle: int) -> Identity:
     if code:
         return Identity(handle=handle, pci_address=address)
     flags = found.core.flags | extension.flags
-    digits = bytes(found.core.uuid)
+    digits = bytes(found.core.uuid if any(found.core.uuid) else extension.uuid)
     return Identity(
         handle=handle,
         pci_address=address,

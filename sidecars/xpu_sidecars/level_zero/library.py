@@ -12,7 +12,6 @@ from xpu_sidecars.level_zero import component_structures as components
 from xpu_sidecars.level_zero import device_structures as devices
 from xpu_sidecars.level_zero.results import UNSUPPORTED_FEATURE
 
-DEFAULT_LIBRARY = "libze_loader.so.1"  # by its soname: the dynamic linker knows where it is
 Function = Callable[..., int]
 MOST_HANDLES = 1024  # of one kind: a larger count is taken for this
 
@@ -64,6 +63,8 @@ PROTOTYPES: Mapping[str, Sequence[Any]] = {
     "zesDeviceEnumFabricPorts": _ENUMERATE,
     "zesFabricPortGetProperties": (c_void_p, POINTER(components.FabricPortProperties)),
     "zesFabricPortGetState": (c_void_p, POINTER(components.FabricPortState)),
+    "zesFabricPortGetConfig": (c_void_p, POINTER(components.FabricPortConfig)),
+    "zesFabricPortGetFabricErrorCounters": (c_void_p, POINTER(components.FabricPortErrorCounters)),
     "zesFabricPortGetThroughput": (c_void_p, POINTER(components.FabricPortThroughput)),
 }
 

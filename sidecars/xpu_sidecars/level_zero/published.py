@@ -16,9 +16,11 @@ class Published:
     def __init__(self, version: str) -> None:
         self.hanging: frozenset[str] = frozenset()
         self.left_alone: frozenset[str] = frozenset()
+        self.gone: Collection[str] = ()  # devices of which nothing shall be said any more
         self.counts: Mapping[tuple[str, Group], Count] = {}
         self.readings: dict[str, DeviceReading] = {}
         self._taken: dict[str, float] = {}
+        self._addresses: frozenset[str] | None = None  # of the devices there are; None: not known yet
         self._frame = DeviceSnapshot(collector_version=version, unavailable=STARTING)
 
     @property
@@ -34,6 +36,7 @@ class Published:
         for address in self.readings.keys() - set(report.pci_addresses):
             del self.readings[address], self._taken[address]
         self.hanging, self.left_alone = frozenset(report.hanging), frozenset(report.left_alone)
+        self._addresses = frozenset(report.pci_addresses)
         self.counts = report.counts
         self._frame = replace(report.snapshot, devices=(), collector_version=self._frame.collector_version)
 
@@ -43,18 +46,28 @@ class Published:
         self._frame = replace(self._frame, unavailable=reason, problems=(), wsl=None)
 
     @property
+    def unread(self) -> frozenset[str]:
+        """Devices that are there and have never been read."""
+        return (self._addresses or frozenset()) - self.readings.keys() - set(self.gone)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all is known that will be: of a device that is not read nothing comes soon."""
+        return self._addresses is not None and self.unread <= self.hanging | self.left_alone
+
+    @property
     def lost(self) -> frozenset[str]:
         """Devices that the library calls lost."""
         return frozenset(address for address, reading in self.readings.items() if reading.state.lost_rounds)
 
-    def snapshot(self, now: float, *, without: Collection[str] = ()) -> DeviceSnapshot:
-        """Everything that is known, each group with its age at `now`, `without` some devices."""
+    def snapshot(self, now: float) -> DeviceSnapshot:
+        """Everything that is known, each group with its age at `now`, without the devices that are gone."""
         return replace(
             self._frame,
             devices=tuple(
                 aged(self.readings[address], now - self._taken[address])
                 for address in sorted(self.readings)
-                if address not in without
+                if address not in self.gone
             ),
         )
 

@@ -3,11 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from xpu_shared.telemetry.kinds import Group, Mode
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, SourceProblem
+from xpu_sidecars.level_zero.command import Caution
 from xpu_sidecars.level_zero.device import SampledDevice
 from xpu_sidecars.level_zero.identity import Identity, UnidentifiedError, identify, merged
 from xpu_sidecars.level_zero.library import Library
@@ -15,19 +15,9 @@ from xpu_sidecars.level_zero.opening import Found, UnavailableError
 from xpu_sidecars.level_zero.reports import Count, Report
 from xpu_sidecars.level_zero.worker import Round, Worker
 
+HEARTBEAT = 3.0  # seconds after which something is told, however long the interval
 SETTLE = 0.02  # seconds in which rounds that began together are waited for, to be told in one report
 IDENTIFY = 2.0  # seconds until sampling begins without the devices that do not yet say who they are
-
-
-@dataclass(frozen=True, slots=True)
-class Caution:
-    """What is to be done about a driver that crashes."""
-
-    one_by_one: bool = False  # one device after the other, each told before its round, so that the culprit is known
-    without: tuple[str, ...] = ()  # PCI addresses of devices that are left alone
-
-
-NO_CAUTION = Caution()
 
 
 class Rounds:
@@ -41,6 +31,7 @@ class Rounds:
         interval: float,
         *,
         hang_after: float,
+        groups: Sequence[Group] = (),
         caution: Caution,
         tell: Callable[[Report], None],
     ) -> None:
@@ -49,6 +40,7 @@ class Rounds:
         self._problems = found.problems
         self._interval = interval
         self._hang_after = hang_after
+        self._groups = groups
         self._caution = caution
         self._tell_parent = tell
         self._finished: SimpleQueue[Round] = SimpleQueue()
@@ -75,6 +67,10 @@ class Rounds:
             self._turn = [worker for worker in self._workers.values() if worker.ready]
             self._begin(due)
             due = max(due + self._interval, time.monotonic())  # after a stop of the process no rounds are made up for
+            while (now := time.monotonic()) < due - HEARTBEAT:
+                self._collect(now + HEARTBEAT)
+                for worker in self._workers.values():
+                    worker.look(time.monotonic())
             self._collect(due)
 
     def _collect(self, until: float) -> None:
@@ -176,5 +172,5 @@ class Rounds:
                 self._left_out += [address] if address not in self._left_out else []
             elif address not in self._workers:
                 self._versions.update(identity.driver_version for identity in handles if identity.driver_version)
-                device = SampledDevice(self._library, handles, self._interval)
+                device = SampledDevice(self._library, handles, self._interval, self._groups)
                 self._workers[address] = Worker(address, device, self._finished, self._hang_after)

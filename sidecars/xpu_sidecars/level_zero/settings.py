@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+from xpu_shared.labels.settings import LabelNamespace, LabelSettings
 from xpu_shared.program.endpoints import LONGEST_PATH, Endpoints
 from xpu_shared.program.options import Address, Boolean, Choice, Duration, FilePath, Integer, ListenAddress, Text
 from xpu_shared.program.settings import OBSERVATION, PATHS, flag_name
 from xpu_shared.telemetry.settings import TELEMETRY, PublisherSettings
-from xpu_sidecars.level_zero.library import DEFAULT_LIBRARY
+from xpu_sidecars.level_zero.command import DEFAULT_LIBRARY
 
 MEASURING = "What is measured, and how"
 SOCKET_NAME = "level-zero.sock"
@@ -17,7 +18,7 @@ METRICS = ListenAddress(host="", port=9101)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SidecarSettings(PublisherSettings):
+class SidecarSettings(PublisherSettings, LabelSettings):
     # Read by pydantic when a YAML file is given; its keys are the flags' names.
     __pydantic_config__: ClassVar[Mapping[str, object]] = {"extra": "forbid", "alias_generator": flag_name}
 
@@ -43,6 +44,15 @@ class SidecarSettings(PublisherSettings):
     metrics_address: Annotated[
         ListenAddress | None, Address(group=OBSERVATION, help="serve /metrics, /healthz and /readyz there")
     ] = METRICS
+    pod_attribution: Annotated[
+        bool, Boolean(group=OBSERVATION, help="name the pods that GPUs work for in metrics; needs the kubelet's socket")
+    ] = True
+    kubelet_dir: Annotated[Path, FilePath(group=PATHS, help="the kubelet's directory; pod-resources is below it")] = (
+        Path("/var/lib/kubelet")
+    )
+    resource_namespace: Annotated[
+        str, LabelNamespace(group=OBSERVATION, help="of the device plugin's resources, by which pods ask for GPUs")
+    ] = "gpu.intel.com"
     log_format: Annotated[str, Choice(group=OBSERVATION, values=("text", "json"), help="how log lines look")] = "text"
     v: Annotated[int, Integer(group=OBSERVATION, minimum=0, maximum=10, help="log verbosity, as klog's -v")] = 0
 
@@ -50,6 +60,7 @@ class SidecarSettings(PublisherSettings):
         if not self.publish and len(str(self.socket.with_name(SOCKET_NAME)).encode()) > LONGEST_PATH:
             raise ValueError(f"--socket={self.socket}: expected a path whose directory has room for {SOCKET_NAME}")
         self.check_publish()
+        self.check_labels()
 
     @property
     def endpoints(self) -> tuple[str, ...]:

@@ -3,28 +3,37 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
+from xpu_shared.labels.sinks import NoSinkError, Sink, open_sinks
 from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
 from xpu_shared.program.signals import end_at_last
+from xpu_shared.program.without_tls import import_metrics_library
 from xpu_shared.sockets import SocketError
 from xpu_shared.telemetry.curve import AllowedKeys, KeyFileError, read_key
 from xpu_shared.telemetry.publisher import Publisher, ServerKeys
 from xpu_sidecars.level_zero import gpus
 from xpu_sidecars.level_zero.changes import Sayer
+from xpu_sidecars.level_zero.labelling import Labelling
+from xpu_sidecars.level_zero.labels import FILE_NAME, is_own
 from xpu_sidecars.level_zero.published import Published
 from xpu_sidecars.level_zero.reports import Report
 from xpu_sidecars.level_zero.settings import SidecarSettings
 from xpu_sidecars.level_zero.supervisor import MOST_ABANDONED, Supervisor
 
+if TYPE_CHECKING:
+    from xpu_sidecars.level_zero.observation import Observation
+
 SHUTDOWN = 2.0  # seconds for everything to end; nothing is lost when it does not
 LOOK = 2.0  # seconds between looks at the kernel's GPUs
-SECOND_CHANCE = 600.0  # seconds until devices are enumerated again for the sake of one that is left alone
+SECOND_CHANCE = 300.0  # seconds until devices are enumerated again for the sake of one that is lost or left alone
+SWITCH_INTERVAL = 0.0002  # seconds that a thread which computes keeps a scrape waiting, at each step; 0.005 by default
 SOURCE = "level-zero"
 SHORTEST_VALIDITY = 1.0  # seconds: a busy machine may be late by that
 VALIDITY = 3.0  # intervals without a message after which the last one is stale
@@ -37,10 +46,14 @@ def run(settings: SidecarSettings, *, program: str) -> int:
     logs.configure(settings.log_format, settings.v)
     try:
         keys = server_keys(settings)
-    except KeyFileError as error:
+        sinks = open_sinks(settings, file_name=FILE_NAME, is_own=is_own(settings.label_namespace))
+    except (KeyFileError, NoSinkError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
-    asyncio.run(Sidecar(settings, keys, program=program).run())
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    if settings.metrics_address is not None:
+        import_metrics_library()
+    asyncio.run(Sidecar(settings, keys, sinks, program=program).run())
     return 0
 
 
@@ -52,9 +65,12 @@ def server_keys(settings: SidecarSettings) -> ServerKeys | None:
 
 
 class Sidecar:
-    def __init__(self, settings: SidecarSettings, keys: ServerKeys | None, *, program: str) -> None:
+    def __init__(
+        self, settings: SidecarSettings, keys: ServerKeys | None, sinks: Sequence[Sink], *, program: str
+    ) -> None:
         self._settings = settings
         self._keys = keys
+        self._sinks = sinks
         self._program = program
         self._published = Published(version("xpu-device-plugins"))
         self._departures = gpus.Departures(settings.sysfs_root)
@@ -97,26 +113,31 @@ class Sidecar:
         publisher = Publisher(
             settings.endpoints,
             source=SOURCE,
-            node=os.environ.get("NODE_NAME") or socket.gethostname(),
+            node=os.environ.get("NODE_NAME", ""),
             validity=max(VALIDITY * settings.sampling_interval, SHORTEST_VALIDITY),
             keys=self._keys,
         )
+        labelling = Labelling(self._settings, self._sinks) if self._sinks else None
         page = None
         try:
             with suppress(SocketError):  # it has said so, and tries again with each message
                 publisher.open()
             if settings.metrics_address is not None:
-                from xpu_sidecars.level_zero.observation import serve  # noqa: PLC0415 - memory that only metrics need
+                from xpu_sidecars.level_zero.observation import Observation  # noqa: PLC0415 - memory for metrics only
 
-                page = serve(settings.metrics_address, self._published, supervisor, publisher, program=self._program)
+                labeller = labelling.labeller if labelling else None
+                page = Observation(settings, self._published, supervisor, publisher, labeller, program=self._program)
+                page.take(self._published.snapshot(time.monotonic()))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(supervisor.run())
-                tasks.create_task(self._publish_for_ever(publisher, supervisor))
+                tasks.create_task(self._publish_for_ever(publisher, supervisor, page, labelling))
                 tasks.create_task(self._watch_gpus(supervisor))
+                if page is not None:
+                    tasks.create_task(page.run())
+                if labelling is not None:
+                    tasks.create_task(labelling.run())
         finally:
             publisher.close()
-            if page is not None:
-                page()
 
     def _on_report(self, report: Report) -> None:
         self._published.take(report, time.monotonic())
@@ -126,7 +147,13 @@ class Sidecar:
         self._published.trouble(reason)
         self._changed.set()
 
-    async def _publish_for_ever(self, publisher: Publisher, supervisor: Supervisor) -> None:
+    async def _publish_for_ever(
+        self,
+        publisher: Publisher,
+        supervisor: Supervisor,
+        page: "Observation | None",
+        labelling: Labelling | None,
+    ) -> None:
         """At each report, and without reports about as often."""
         while True:
             with suppress(TimeoutError):
@@ -134,18 +161,23 @@ class Sidecar:
                     await self._changed.wait()
             self._changed.clear()
             self._departures.look(self._published.lost, supervisor.starts)
-            snapshot = self._published.snapshot(time.monotonic(), without=self._departures.gone)
+            self._published.gone = self._departures.gone
+            snapshot = self._published.snapshot(time.monotonic())
             self._sayer.say(snapshot)
             publisher.publish(snapshot)
+            if page is not None:
+                page.take(snapshot)
+            if labelling is not None and self._published.complete:
+                labelling.take(snapshot, self._published.unread)
 
     async def _watch_gpus(self, supervisor: Supervisor) -> None:
-        """Have devices enumerated again when GPUs come or go, and from time to time when one is left alone."""
+        """Have devices enumerated again when GPUs come or go, and from time to time when one is out of reach."""
         changes = gpus.Changes(gpus.driven_gpus(self._settings.sysfs_root))
         enumerated = time.monotonic()
         while True:
             await asyncio.sleep(LOOK)
             second_chance = (
-                self._published.left_alone
+                (self._published.left_alone or self._published.lost)
                 and len(supervisor.abandoned) < MOST_ABANDONED
                 and time.monotonic() - enumerated >= SECOND_CHANCE
             )

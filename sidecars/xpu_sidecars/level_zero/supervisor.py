@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from xpu_shared.program.logs import Log
-from xpu_shared.telemetry.kinds import Mode
+from xpu_shared.telemetry.kinds import Group, Mode
 from xpu_sidecars.level_zero.child import Child, End
+from xpu_sidecars.level_zero.command import Caution
 from xpu_sidecars.level_zero.reports import Report
-from xpu_sidecars.level_zero.rounds import Caution
 
 LAST_WAIT = 0.5  # seconds for the child's end at our own
 MOST_ABANDONED = 2  # children that cannot be killed; with so many no child is replaced for the sake of one device
@@ -26,7 +26,8 @@ class Timings:
     longest_pause: float = 60.0
     steady: float = 60.0  # at work for so long, a child's crash is the first one
     hang_after: float = 10.0  # a device's call hangs
-    silence: float = 10.0  # beyond two intervals: the child as a whole hangs
+    opening: float = 60.0  # until a child must have opened the library and told something
+    silence: float = 10.0  # without a report: the child as a whole hangs
     kill: float = 2.0  # until a killed child counts as one that cannot be killed
     apart: float = 30.0  # at least between two enumerations that somebody asks for
 
@@ -40,6 +41,7 @@ class Supervisor:
         interval: float,
         *,
         wsl: bool,
+        groups: tuple[Group, ...] = (),
         on_report: Callable[[Report], None],
         on_trouble: Callable[[str], None],
         timings: Timings | None = None,
@@ -51,6 +53,7 @@ class Supervisor:
         self.child: Child | None = None
         self._library = library
         self._interval = interval
+        self._groups = groups
         self._mode = Mode.WSL if wsl else Mode.SYSMAN
         self._on_report = on_report
         self._on_trouble = on_trouble
@@ -81,12 +84,14 @@ class Supervisor:
         """Start a child, listen to it until its end, and wait as long as that end demands."""
         began = asyncio.get_running_loop().time()
         self._unavailable = self._sampling = ""
+        self.abandoned = [child for child in self.abandoned if not await child.ended(0.0)]
         try:
             child = self.child = Child(
                 self._library,
                 self._mode,
                 self._interval,
                 self._timings.hang_after,
+                groups=self._groups,
                 caution=Caution(one_by_one=self._looks_for_culprit, without=tuple(sorted(self._culprits))),
             )
         except OSError as error:  # no more processes or descriptors
@@ -105,8 +110,9 @@ class Supervisor:
         await self._after(end, child, began)
 
     async def _listen(self, child: Child, began: float) -> End:
-        silence = 2 * self._interval + self._timings.silence
-        listening = asyncio.create_task(child.listen(self._report, silence=silence))
+        listening = asyncio.create_task(
+            child.listen(self._report, opening=self._timings.opening, silence=self._timings.silence)
+        )
         replacing = asyncio.create_task(self._asked_to_replace(began))
         try:
             await asyncio.wait((listening, replacing), return_when=asyncio.FIRST_COMPLETED)

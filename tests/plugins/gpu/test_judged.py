@@ -284,8 +284,8 @@ async def test_the_page_says_why_a_gpu_is_ill_and_what_was_received(
     for line in (
         f'xpu_device_health{{device="card0-0",reason="unknown",resource="{I915}"}} 1.0',
         f'xpu_device_health{{device="card1-0",reason="temperature-gpu",resource="{I915}"}} 0.0',
-        f'xpu_telemetry_received_total{{endpoint="{endpoint}"}} 1.0',
-        f'xpu_telemetry_connected{{endpoint="{endpoint}"}} 1.0',
+        f'xpu_telemetry_received_total{{endpoint="{endpoint}",topic="devices"}} 1.0',
+        f'xpu_telemetry_connected{{endpoint="{endpoint}",topic="devices"}} 1.0',
     ):
         assert line in text
 
@@ -293,6 +293,20 @@ async def test_the_page_says_why_a_gpu_is_ill_and_what_was_received(
 def page(port: int) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
         return str(response.read().decode())
+
+
+async def test_beside_xpumd_telemetry_is_no_second_source_of_health(
+    tree: SimulatedTree, tmp_path: Path, endpoint: str
+) -> None:
+    choices: Mapping[str, object] = {"health_management": False, "xpumd_endpoint": tmp_path / "nobody"}
+    with publishing(endpoint) as publisher:
+        publisher.publish(gpus(gpu(A, 200.0), gpu(B)))
+        async with plugin_with(tree, tmp_path, endpoint, **choices) as node:
+            await node.kubelet.wait_for_list(I915, allocatable(2))
+            pod = await node.kubelet.admit("pod", {I915: 2})
+
+            assert "XPU_GPU_MEMORY_BYTES" in pod.given.envs
+            assert [len(event.unhealthy) for event in node.lists] == [0]
 
 
 class TestDiscover:

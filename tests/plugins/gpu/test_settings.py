@@ -43,7 +43,7 @@ def test_flags_as_manifests_of_the_reference_have_them() -> None:
         ("shared-dev-num", "0", "expected an integer from 1 to 1024, found '0'"),
         ("shared-dev-num", "-1", "expected an integer from 1 to 1024, found '-1'"),
         ("shared-dev-num", "1000000", "expected an integer from 1 to 1024, found '1000000'"),
-        ("allocation-policy", "spread", "expected one of none, balanced, packed, found 'spread'"),
+        ("allocation-policy", "spread", "expected one of none, balanced, packed, topology, found 'spread'"),
         ("bypath", "both", "expected one of single, none, all, found 'both'"),
         ("monitoring-mode", "", "expected one of single, split, found ''"),
         ("enable-monitoring", "yes", "expected true or false, found 'yes'"),

@@ -1,6 +1,7 @@
 """xpumd as a source of health: its answers as looks, and the stream over a real socket."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from framework import running
 from handmade_gpus import HandmadeGpus
@@ -125,6 +128,26 @@ class TestAnswers:
         assert facts(answer()) == {ADDRESS: Facts(uuid="u-7")}
 
 
+@given(
+    st.lists(
+        st.builds(
+            lambda address, statuses: answer(*(status(*each) for each in statuses), address=address).devices[0],
+            st.sampled_from([ADDRESS, "0000:6A:00.0", "", "x"]) | st.text(),
+            st.lists(st.tuples(st.text(), st.integers(-(2**31), 2**31 - 1), st.text(), st.text())),
+        )
+    )
+)
+def test_whatever_it_answers_is_understood_or_left_out(devices: Sequence[pb.DeviceHealth]) -> None:
+    response = pb.DeviceHealthResponse.FromString(pb.DeviceHealthResponse(devices=devices).SerializeToString())
+    found = looks(response, tolerated=("throttled",), max_age=60.0)
+
+    assert set(found) <= {ADDRESS} | {device.info.pci.bdf.lower() for device in devices}
+    assert set(facts(response)) == set(found)
+    for seen in found.values():
+        assert all(re.fullmatch(r"xpumd-[a-z0-9_.-]*", name) for name in seen.findings)
+        assert all(finding.text.isprintable() for finding in seen.findings.values())
+
+
 Stream = Callable[[int], AsyncIterator[pb.DeviceHealthResponse]]
 
 
@@ -151,6 +174,29 @@ async def serving(socket: Path, stream: Stream) -> AsyncIterator[FakeXpumd]:
     await server.start()
     try:
         yield servicer
+    finally:
+        await server.stop(None)
+
+
+@asynccontextmanager
+async def serving_bytes(socket: Path, *streams: Sequence[bytes]) -> AsyncIterator[None]:
+    """xpumd's method with the bytes of each call; the last call's stream stays open."""
+    calls = iter(streams)
+
+    async def watch(request: object, context: object) -> AsyncIterator[bytes]:
+        for content in next(calls):
+            yield content
+        await asyncio.Event().wait()
+
+    methods: dict[str, grpc.RpcMethodHandler[object, object]] = {
+        "WatchDeviceHealth": grpc.unary_stream_rpc_method_handler(watch)
+    }
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("deviceinfo.DeviceInfo", methods),))
+    server.add_insecure_port(f"unix:{socket}")
+    await server.start()
+    try:
+        yield
     finally:
         await server.stop(None)
 
@@ -216,6 +262,15 @@ class TestStream:
             await asyncio.Event().wait()
 
         async with serving(tmp_path / "s", failing), Listening(tmp_path / "s") as listening:
+            assert await listening.next() == [Evidence.CLEAR]
+
+    async def test_bytes_that_are_no_answer_are_a_broken_stream(self, tmp_path: Path) -> None:
+        good = answer(status("memory", OK)).SerializeToString()
+        async with (
+            serving_bytes(tmp_path / "s", [good, b"\xff\xff\xff"], [b"\x0a\x05"], [good]),
+            Listening(tmp_path / "s") as listening,
+        ):
+            assert await listening.next() == [Evidence.CLEAR]
             assert await listening.next() == [Evidence.CLEAR]
 
     async def test_a_daemon_that_falls_silent_is_asked_again(self, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gpu_telemetry import publisher_process
 from handmade_sgx import HandmadeSgx
 from programs import RunningProgram, program
 from xpu_plugins.node_agent import families
@@ -119,6 +120,17 @@ async def test_a_section_that_nothing_reads_is_spoken_of(node: Path) -> None:
     async with program(AGENT, node, f"--config={node}/agent.yaml") as agent:
         assert 'section="gpu"' in await agent.says("is not used")
         await agent.wait_for("sgx.intel.com/enclave", 110)
+
+
+async def test_a_family_with_a_source_of_its_own_hears_it_here_too(node: Path) -> None:
+    address, endpoint = Gpu(card=1).pci_address, f"ipc://{node}/run/s"
+    (node / "agent.yaml").write_text(f'families: [gpu]\ngpu: {{telemetry: ["{endpoint}"]}}\n')
+    async with (
+        publisher_process(endpoint, f"{address}=112"),
+        program(AGENT, node, f"--config={node}/agent.yaml") as agent,
+    ):
+        await agent.wait_for("gpu.intel.com/i915", 1, listed=2)
+        assert agent.kubelet.resources["gpu.intel.com/i915"].healthy == {"card0-0"}
 
 
 class TestDiscover:

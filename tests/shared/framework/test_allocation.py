@@ -1,3 +1,4 @@
+from dataclasses import replace
 from time import perf_counter
 
 import pytest
@@ -15,7 +16,7 @@ from xpu_shared.allocation import (
     grant,
     preference_problem,
 )
-from xpu_shared.device import CdiDevice, Device, DeviceNode, Health, Mount
+from xpu_shared.device import Allocation, CdiDevice, Device, DeviceNode, FilesystemMount, Health, Mount
 from xpu_shared.inventory import Snapshot
 
 
@@ -88,6 +89,50 @@ def test_what_several_devices_share_is_given_once() -> None:
 def test_two_host_paths_for_one_container_path_are_a_conflict() -> None:
     with pytest.raises(ConflictError, match="r: /dev/x would be both /dev/x and /dev/y"):
         compose("r", [Device(id="a", nodes=(node("/dev/x"),)), Device(id="b", nodes=(node("/dev/x", "/dev/y"),))])
+
+
+LINK = Mount(host_path="/dev/dri/by-path/x", container_path="/dev/dri/by-path/x")
+FIRMWARE = Mount(host_path="/lib/x", container_path="/lib/x")
+WITH_CDI = Device(
+    id="c",
+    nodes=(node("/dev/x0", "/host/x0"), node("/dev/xctl")),
+    mounts=(LINK, FIRMWARE),
+    envs={"A": "1"},
+    annotations={"a": "b"},
+    cdi=CdiDevice(kind="intel.cdi.k8s.io/demo", name="c", nodes=(node("/dev/x0", "/host/x0"),), mounts=(LINK,)),
+)
+NAME = "intel.cdi.k8s.io/demo=c"
+
+
+def composed(device: Device, device_list: str) -> Allocation:
+    return compose("r", [device], device_list=device_list)
+
+
+def test_by_cdi_alone_there_is_only_what_the_cdi_file_leaves_out() -> None:
+    expected = Allocation(
+        nodes=(node("/dev/xctl"),), mounts=(FIRMWARE,), envs={"A": "1"}, annotations={"a": "b"}, cdi_names=(NAME,)
+    )
+    assert composed(WITH_CDI, "cdi") == expected
+
+
+def test_by_nodes_alone_there_is_everything_but_the_cdi_name() -> None:
+    both = composed(WITH_CDI, "both")
+
+    assert (both.nodes, both.mounts, both.cdi_names) == (WITH_CDI.nodes, WITH_CDI.mounts, (NAME,))
+    assert composed(WITH_CDI, "nodes") == replace(both, cdi_names=())
+
+
+@pytest.mark.parametrize("device_list", ["nodes", "cdi", "both"])
+def test_devices_without_cdi_are_told_of_by_their_nodes(device_list: str) -> None:
+    assert composed(M2, device_list) == compose("r", [M2])
+
+
+def test_a_file_system_that_only_cdi_can_mount_keeps_the_cdi_name() -> None:
+    efi = FilesystemMount(source="efivarfs", container_path="/run/efivars", type="efivarfs")
+    device = Device(id="r", nodes=(node("/dev/x"),), cdi=CdiDevice(kind="k/d", name="r", filesystems=(efi,)))
+
+    assert composed(device, "nodes").cdi_names == ("k/d=r",)
+    assert composed(device, "cdi").nodes == device.nodes  # of which the CDI file says nothing
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from framework import RESOURCE, DemoPlugin, Node, running, unit
 from xpu_shared.cdi import file_name
 from xpu_shared.device import Allocation, CdiDevice, Device, DeviceNode, Health
+from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
 from xpu_wire.deviceplugin_v1beta1_pb2_grpc import DevicePluginStub
 
@@ -60,8 +61,10 @@ class FullPlugin(DemoPlugin):
 
 
 @asynccontextmanager
-async def client(root: Path, plugin: DemoPlugin) -> AsyncIterator[tuple[Node, "DevicePluginAsyncStub"]]:
-    async with running(root, plugin) as running_node:
+async def client(
+    root: Path, plugin: DemoPlugin, device_list: str = "both"
+) -> AsyncIterator[tuple[Node, "DevicePluginAsyncStub"]]:
+    async with running(root, plugin, device_list=device_list) as running_node:
         await running_node.kubelet.wait_for_list(RESOURCE)
         path = running_node.kubelet.device_plugins / "demo.intel.com-unit.sock"
         async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
@@ -208,6 +211,16 @@ async def test_an_allocation_without_its_cdi_file_fails_and_names_the_file(tmp_p
         assert (await stub.Allocate(asked(["m2"]))).container_responses
 
 
+async def test_a_device_that_is_told_of_by_its_nodes_needs_no_cdi_file(tmp_path: Path) -> None:
+    file = tmp_path / "cdi" / file_name(KIND, "unit0")
+    async with client(tmp_path, FullPlugin(), device_list="nodes") as (_, stub):
+        file.unlink()
+        file.mkdir()
+        (response,) = (await stub.Allocate(asked(["m1"]))).container_responses
+        assert [device.container_path for device in response.devices] == ["/dev/x0"]
+        assert not response.cdi_devices
+
+
 async def test_the_cdi_file_of_a_device_that_is_gone_goes_too(tmp_path: Path) -> None:
     plugin = FullPlugin()
     async with running(tmp_path, plugin, lost_device_retention=0.0) as running_node:
@@ -217,6 +230,29 @@ async def test_the_cdi_file_of_a_device_that_is_gone_goes_too(tmp_path: Path) ->
         running_node.uevent()
         await running_node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.capacity == 1)
         assert not (tmp_path / "cdi" / file_name(KIND, "unit0")).exists()
+
+
+def with_cdi(id_: str) -> Device:
+    return Device(id=id_, nodes=(node(f"/dev/{id_}"),), cdi=CdiDevice(kind=KIND, name=id_))
+
+
+async def test_at_the_end_the_cdi_files_go_of_devices_that_nobody_holds(tmp_path: Path) -> None:
+    plugin = FullPlugin(devices={"unit": [with_cdi("held"), with_cdi("free")]})
+    async with SimulatedKubelet(tmp_path, version="1.37") as kubelet:
+        async with running(tmp_path, plugin, kubelet=kubelet):
+            await kubelet.wait_for_list(RESOURCE)
+            pod = await kubelet.admit("train", {RESOURCE: 1})
+        (name,) = pod.given.cdi_names
+        left = [path.name for path in (tmp_path / "cdi").iterdir()]
+        assert left == [file_name(KIND, name.partition("=")[2])]
+
+
+async def test_without_a_kubelet_that_says_who_holds_what_the_cdi_files_stay(tmp_path: Path) -> None:
+    plugin = FullPlugin(devices={"unit": [with_cdi("one"), with_cdi("two")]})
+    async with running(tmp_path, plugin) as running_node:
+        await running_node.kubelet.wait_for_list(RESOURCE)
+        await running_node.kubelet.stop()
+    assert len(list((tmp_path / "cdi").iterdir())) == 2
 
 
 async def test_a_pod_gets_what_the_plugin_gives(tmp_path: Path) -> None:

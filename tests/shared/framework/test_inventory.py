@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xpu_shared.device import Device, Health
-from xpu_shared.inventory import GONE, Inventory, Snapshot, merge, next_expiry
+from xpu_shared.inventory import GONE, SORTED_AT_ONCE, Inventory, Snapshot, merge, next_expiry
 
 RETENTION = 600.0
 
@@ -132,3 +132,8 @@ def test_an_earlier_reason_is_not_told_of_a_later_loss() -> None:
     gone_again = merge(back, [], retention=RETENTION, now=3)
 
     assert gone_again.devices["a"].reason == GONE
+
+
+def test_more_devices_than_are_sorted_at_once_are_in_order_too() -> None:
+    ids = [f"u{number}" for number in range(2 * SORTED_AT_ONCE + 1)]
+    assert list(merge(Snapshot(), devices(*reversed(ids)), retention=RETENTION, now=0).devices) == ids

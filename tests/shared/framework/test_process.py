@@ -105,9 +105,9 @@ async def test_whatever_does_not_want_to_end_ends_with_the_process_in_time(tmp_p
         assert await asyncio.wait_for(child.wait(), 5) == 0
 
 
-async def test_what_nobody_foresaw_before_the_work_begins_is_told_and_is_no_success(tmp_path: Path) -> None:
+async def test_a_process_whose_only_plugin_is_broken_says_so_and_is_no_success(tmp_path: Path) -> None:
     async with process(tmp_path, "broken") as child:
-        assert "nobody foresaw this" in await line_with(child, "RuntimeError: ")
+        assert "nobody foresaw this" in await line_with(child, "a plugin is left out")
         assert await asyncio.wait_for(child.wait(), 5) == 1
 
 

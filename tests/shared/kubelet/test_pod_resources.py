@@ -10,7 +10,8 @@ import grpc
 import pytest
 
 from framework import QUICK, RESOURCE, DemoPlugin, Node, running, unit
-from xpu_shared.kubelet.pod_resources import Holder, PodResources
+from xpu_shared.kubelet.holders import Claim, Holder
+from xpu_shared.kubelet.pod_resources import PodResources
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_wire import podresources_v1_pb2 as pb
 from xpu_wire.podresources_v1_pb2_grpc import PodResourcesListerServicer, add_PodResourcesListerServicer_to_server
@@ -61,6 +62,26 @@ async def serving(root: Path, lister: Lister) -> AsyncIterator[Path]:
         await server.stop(None)
 
 
+async def test_bytes_that_are_no_answer_change_nothing(tmp_path: Path) -> None:
+    answers = [pb.ListPodResourcesResponse(pod_resources=[held("a", "unit0")]).SerializeToString(), b"\xff\xff"]
+
+    async def answer(request: object, context: object) -> bytes:
+        return answers.pop(0)
+
+    methods: dict[str, grpc.RpcMethodHandler[object, object]] = {"List": grpc.unary_unary_rpc_method_handler(answer)}
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("v1.PodResourcesLister", methods),))
+    server.add_insecure_port(f"unix:{tmp_path / 's'}")
+    await server.start()
+    resources = PodResources(tmp_path / "s")
+
+    assert await resources.refresh()
+    assert not await resources.refresh()
+    assert list(resources.holders) == [(RESOURCE, "unit0")]
+    await resources.close()
+    await server.stop(None)
+
+
 async def test_every_holder_of_a_device_is_told_once(tmp_path: Path) -> None:
     lister = Lister(held("a", "unit0", "unit0", "unit1"), held("b", "unit1"), held("c", "x", resource="other/thing"))
     async with serving(tmp_path, lister) as path:
@@ -72,6 +93,23 @@ async def test_every_holder_of_a_device_is_told_once(tmp_path: Path) -> None:
         assert resources.holders[RESOURCE, "unit1"] == {a, b}
         assert resources.held(RESOURCE) == {"unit0", "unit1"}
         await resources.close()
+
+
+async def test_devices_of_claims_are_told_beside_those_of_resources(tmp_path: Path) -> None:
+    claimed = pb.ClaimResource(
+        driver_name="gpu.intel.com", device_name="0000-03-00-0", cdi_devices=[pb.CDIDevice(name="intel.com/gpu=card0")]
+    )
+    resource = pb.DynamicResource(claim_name="c", claim_namespace="ai", claim_resources=[claimed, claimed])
+    container = pb.ContainerResources(name="main", dynamic_resources=[resource])
+    lister = Lister(pb.PodResources(name="train", namespace="ai", containers=[container]), held("a", "unit0"))
+    async with serving(tmp_path, lister) as path:
+        resources = PodResources(path)
+        assert await resources.refresh()
+        await resources.close()
+
+    claim = Claim("gpu.intel.com", "0000-03-00-0", ("intel.com/gpu=card0",))
+    assert resources.claims == {claim: {Holder("ai", "train", "main")}}
+    assert set(resources.holders) == {(RESOURCE, "unit0")}
 
 
 async def test_listeners_hear_of_changes_only(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from fuzz.__main__ import SEEDS, main, take
+from fuzz.frames import SEEDS, main, take
 from fuzz.mutations import mutated
 from xpu_shared.telemetry import decoding
 from xpu_shared.telemetry.decoding import SnapshotReader

@@ -11,6 +11,7 @@ from telemetry_examples import envelope
 from xpu_shared.telemetry import readings
 from xpu_shared.telemetry.decoding import SnapshotReader
 from xpu_shared.telemetry.envelope import decode, encode
+from xpu_shared.telemetry.fabric import End, Port, PortId, PortStatus
 from xpu_shared.telemetry.kinds import Group, Mode, ThrottleReason
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, GroupStatus, SourceProblem, WslDevices
 
@@ -62,15 +63,36 @@ def records(record: type) -> st.SearchStrategy[Any]:
 
 
 ADDRESSES = st.builds("{:04x}:{:02x}:{:02x}.{}".format, *map(st.integers, (0,) * 4, (0xFFFF, 0xFF, 0x1F, 7)))
+IDS = st.builds(PortId, UINT32, UINT32, UINT32)
+PORTS = st.lists(
+    st.builds(
+        Port,
+        place=st.builds(End, ADDRESSES, st.integers(0, 1023), st.booleans()),
+        id=IDS,
+        model=TEXTS,
+        status=st.sampled_from(PortStatus),
+        remote=st.none() | IDS,
+        transmit_lanes=st.none() | st.integers(0, 65_535),
+        receive_bits_per_second=st.none() | UINT64,
+        transmitted_bytes=st.none() | UINT64,
+    ),
+    max_size=2,
+).map(tuple)
+OTHERS = ("pci_address", "uuid", "groups", "fabric_ports")
 GROUPS = st.dictionaries(st.sampled_from([*Group][1:]), records(GroupStatus))
 
 
 @st.composite
 def snapshots(draw: st.DrawFn) -> DeviceSnapshot:
     hints = get_type_hints(DeviceReading)
-    others = {name: values(name, hint) for name, hint in hints.items() if name not in ("pci_address", "uuid", "groups")}
+    others = {name: values(name, hint) for name, hint in hints.items() if name not in OTHERS}
     devices = st.builds(
-        DeviceReading, pci_address=ADDRESSES, uuid=st.just("") | st.uuids().map(str), groups=GROUPS, **others
+        DeviceReading,
+        pci_address=ADDRESSES,
+        uuid=st.just("") | st.uuids().map(str),
+        groups=GROUPS,
+        fabric_ports=PORTS,
+        **others,
     )
     return DeviceSnapshot(
         mode=draw(st.sampled_from(Mode)),

@@ -87,16 +87,16 @@ def test_metrics_of_a_subscriber() -> None:
     counters.dropped["stale"] += 4
     counters.values_dropped["implausible value"] += 5
 
-    assert page(*subscriber_metrics({"ipc:///x": counters})) == [
-        'xpu_telemetry_received_total{endpoint="ipc:///x"} 3.0',
-        'xpu_telemetry_received_bytes_total{endpoint="ipc:///x"} 300.0',
-        'xpu_telemetry_dropped_total{endpoint="ipc:///x",reason="stale"} 4.0',
-        'xpu_telemetry_values_dropped_total{endpoint="ipc:///x",reason="implausible value"} 5.0',
-        'xpu_telemetry_connected{endpoint="ipc:///x"} 1.0',
-        'xpu_telemetry_connections_total{endpoint="ipc:///x"} 2.0',
-        'xpu_telemetry_handshake_failures_total{endpoint="ipc:///x"} 0.0',
-        'xpu_telemetry_restarts_total{endpoint="ipc:///x"} 0.0',
-        'xpu_telemetry_snapshot_timestamp_seconds{endpoint="ipc:///x"} 1.7900000005e+09',
+    assert page(*subscriber_metrics({("ipc:///x", "devices"): counters})) == [
+        'xpu_telemetry_received_total{endpoint="ipc:///x",topic="devices"} 3.0',
+        'xpu_telemetry_received_bytes_total{endpoint="ipc:///x",topic="devices"} 300.0',
+        'xpu_telemetry_dropped_total{endpoint="ipc:///x",reason="stale",topic="devices"} 4.0',
+        'xpu_telemetry_values_dropped_total{endpoint="ipc:///x",reason="implausible value",topic="devices"} 5.0',
+        'xpu_telemetry_connected{endpoint="ipc:///x",topic="devices"} 1.0',
+        'xpu_telemetry_connections_total{endpoint="ipc:///x",topic="devices"} 2.0',
+        'xpu_telemetry_handshake_failures_total{endpoint="ipc:///x",topic="devices"} 0.0',
+        'xpu_telemetry_restarts_total{endpoint="ipc:///x",topic="devices"} 0.0',
+        'xpu_telemetry_snapshot_timestamp_seconds{endpoint="ipc:///x",topic="devices"} 1.7900000005e+09',
     ]
 
 

@@ -16,7 +16,15 @@ from xpu_sidecars.level_zero.supervisor import Supervisor, Timings
 
 INTERVAL = 0.1
 QUICK = Timings(
-    retry=0.2, first_pause=0.05, longest_pause=0.2, steady=60.0, hang_after=0.3, silence=1.5, kill=0.3, apart=0.0
+    retry=0.2,
+    first_pause=0.05,
+    longest_pause=0.2,
+    steady=60.0,
+    hang_after=0.3,
+    opening=3.0,
+    silence=1.5,
+    kill=0.3,
+    apart=0.0,
 )
 
 

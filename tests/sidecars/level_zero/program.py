@@ -96,7 +96,8 @@ def reading(library: Scenario | str, *arguments: str) -> Generator[tuple[Program
     name = library if isinstance(library, str) else str(library.library)
     with directory() as path:
         endpoint = f"ipc://{path}/s/level-zero.sock"
-        flags = (f"--library={name}", f"--publish={endpoint}", "--sampling-interval=100ms", f"--sysfs-root={path}")
+        measuring = (f"--library={name}", f"--publish={endpoint}", "--sampling-interval=100ms", f"--sysfs-root={path}")
+        flags = (*measuring, f"--kubelet-dir={path / 'kubelet'}", f"--features-dir={path}")
         metrics = () if any("metrics" in argument for argument in arguments) else ("--metrics-address=127.0.0.1:0",)
         with sidecar(*flags, *metrics, *arguments) as program, Subscription(endpoint) as subscribed:
             yield program, subscribed

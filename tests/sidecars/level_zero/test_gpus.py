@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xpu_sidecars.level_zero.gpus import Changes, Departures, driven_gpus
+from xpu_sidecars.level_zero.gpus import MISSING, Changes, Departures, Missing, driven_gpus
 
 FIRST, SECOND = frozenset({"0000:03:00.0"}), frozenset({"0000:03:00.0", "0000:04:00.0"})
 
@@ -72,3 +72,15 @@ def test_what_sysfs_never_had_cannot_have_left(tmp_path: Path) -> None:
     departures = Departures(tmp_path)
     departures.look({"0000:03:00.0"}, 1)
     assert departures.gone == set()
+
+
+def test_a_gpu_that_the_library_does_not_list_is_waited_for_but_not_for_ever() -> None:
+    missing = Missing()
+
+    assert not missing.look({"a"}, {"a"}, 0.0)
+    assert missing.look({"a", "b"}, {"a"}, 10.0)
+    assert missing.look({"a", "b"}, {"a"}, 10.0 + MISSING - 1)
+    assert not missing.look({"a", "b"}, {"a"}, 10.0 + MISSING)
+    assert missing.look({"a", "b", "c"}, {"a"}, 100.0)
+    assert not missing.look({"a"}, {"a"}, 101.0)
+    assert missing.look({"a", "b"}, {"a"}, 102.0)  # it has gone and come again

@@ -62,6 +62,16 @@ def test_a_device_without_an_address_cannot_be_named(library: Scenario) -> None:
         identify(opened, devices(opened, Mode.SYSMAN).devices[0])
 
 
+def test_a_device_whose_address_cannot_be_cannot_be_named(library: Scenario) -> None:
+    opened = library.says(line("driver"), line("device", bdf="0000:fffff:77.9")).open()
+    with pytest.raises(UnidentifiedError, match=r"expected a PCI address, found 0000:fffff:77.9"):
+        identify(opened, devices(opened, Mode.SYSMAN).devices[0])
+
+
+def test_domains_of_more_than_four_digits_are_addresses(library: Scenario) -> None:
+    assert only(library, bdf="10000:e1:00.0").pci_address == "10000:e1:00.0"
+
+
 def test_a_loader_that_knows_no_extension_leaves_what_the_core_says(
     old_library: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:

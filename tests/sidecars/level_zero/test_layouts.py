@@ -115,6 +115,13 @@ LAYOUTS: list[tuple[type[Structure], int, int, str]] = [
         72,
         "status 16:4, qualityIssues 20:4, failureReasons 24:4, remotePortId 28:12, rxSpeed 40:16, txSpeed 56:16",
     ),
+    (components.FabricPortConfig, 0x18, 24, "enabled 16:1, beaconing 17:1"),
+    (
+        components.FabricPortErrorCounters,
+        0x2A,
+        48,
+        "linkFailureCount 16:8, fwCommErrorCount 24:8, fwErrorCount 32:8, linkDegradeCount 40:8",
+    ),
     (components.FabricPortThroughput, 0, 24, "timestamp 0:8, rxCounter 8:8, txCounter 16:8"),
 ]
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import shutil
+import sys
 from ctypes import addressof, byref, c_uint32
 from pathlib import Path
 
@@ -256,3 +257,8 @@ def test_a_machine_without_a_compiler_uses_the_one_that_installs_as_a_wheel(monk
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImpossibleError, match="install gcc or clang, or ziglang"):
         build.compiler()
+
+
+def test_the_compiler_that_installs_as_a_wheel_makes_the_same_library(tmp_path: Path) -> None:
+    made = compile_library(tmp_path, command=[sys.executable, "-m", "ziglang", "cc"])
+    assert Library(str(made)).missing(list(PROTOTYPES)) == []

@@ -125,6 +125,16 @@ def test_it_ends_quickly_with_exit_code_0(library: Scenario, hang: dict[str, str
         assert "stops" in program.log
 
 
+def test_a_long_interval_is_no_silence(library: Scenario) -> None:
+    library.says(*gpu())
+    with reading(library, "--sampling-interval=1h") as (program, subscribed):
+        subscribed.device(BDF)
+        found = subscribed.device(BDF, lambda device: (device.groups[Group.STATE].age or 0) > 2)  # told, not sampled
+        assert found.groups[Group.STATE].age is not None
+        assert subscribed.envelopes[-1].validity == 3 * 3600
+        assert program.process.poll() is None
+
+
 def test_it_ends_while_its_child_does_not_listen(library: Scenario) -> None:
     library.says(*gpu())
     with reading(library) as (program, subscribed):

@@ -98,7 +98,7 @@ async def test_a_device_that_hung_twice_is_left_alone_until_devices_are_enumerat
 
 async def test_a_device_that_hangs_before_it_says_who_it_is_keeps_nobody_waiting(library: Scenario) -> None:
     library.says(*gpus(zesDevicePciGetProperties="hang"))
-    async with collecting(library, timings=replace(QUICK, silence=5.0)) as collected:
+    async with collecting(library, timings=replace(QUICK, opening=10.0)) as collected:
         await collected.reading(FIRST)
         assert collected.reports[-1].pci_addresses == (FIRST,)
         assert [problem.text for problem in collected.reports[-1].snapshot.problems] == ["does not say who it is"]
@@ -363,3 +363,10 @@ async def test_descriptors_do_not_grow_with_children(library: Scenario) -> None:
             os.kill(collected.pid, signal.SIGKILL)
             await collected.reading(FIRST)
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_sidecar_itself_does_without_what_its_child_needs() -> None:
+    script = "import sys, xpu_sidecars.level_zero.sidecar, xpu_sidecars.level_zero.observation; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    heavy = {f"xpu_sidecars.level_zero.{name}" for name in ("structures", "library", "rounds", "device", "groups")}
+    assert heavy.isdisjoint(found.stdout.split())

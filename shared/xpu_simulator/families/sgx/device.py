@@ -4,12 +4,12 @@ Values only; `tree.py` writes them. The layout is that of Linux from 5.11 on.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from xpu_simulator.device import Claim
-from xpu_simulator.entries import Directory, Entry
+from xpu_simulator.entries import Attribute, Directory, Entry
 from xpu_simulator.fields import Name
 from xpu_simulator.kernel_device import SYS, KernelDevice
 from xpu_simulator.uevents import Uevent
@@ -28,6 +28,7 @@ class Sgx(BaseModel):
     enclave: StrictBool = True  # whether there is /dev/sgx_enclave
     provision: StrictBool = True  # whether there is /dev/sgx_provision
     efi: StrictBool = True  # whether the machine was booted with EFI
+    epc_bytes: list[Annotated[int, Field(strict=True, ge=0, lt=2**63)]] = []  # enclave memory of each NUMA node
 
     @property
     def driver(self) -> str:
@@ -50,6 +51,8 @@ class Sgx(BaseModel):
         if self.efi:
             yield Directory(SYS / "firmware/efi")
             yield Directory(SYS / "firmware/efi/efivars")
+        for node, size in enumerate(self.epc_bytes):
+            yield Attribute(SYS / f"devices/system/node/node{node}/x86/sgx_total_bytes", str(size))
 
     def driven(self) -> Iterator[Entry]:
         for device in self._devices():

@@ -1,0 +1,1 @@
+"""Container images: `make images` builds what images.toml lists; docs/images.md."""
