@@ -122,9 +122,9 @@ class Runner:
                 for family in families:
                     tasks.create_task(family.run())
         finally:
-            await _leave(families, pod_resources)
             for close in reversed(closers):
                 close()
+            await _leave(families, pod_resources)
 
     def _families(
         self,
