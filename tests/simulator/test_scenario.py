@@ -24,8 +24,8 @@ def test_a_number_is_what_is_allocatable() -> None:
 @pytest.mark.parametrize(
     ("step", "error"),
     [
-        ({}, "a step needs expect or one of"),
-        ({"note": "nothing"}, "a step needs expect or one of"),
+        ({}, "a step needs expect, show or one of"),
+        ({"note": "nothing"}, "a step needs expect, show or one of"),
         ({"add_gpu": "a", "remove_gpu": "b"}, "does one thing, not add and remove"),
         ({"pause": 1}, "pause"),
         ({"pause_seconds": "1s"}, "pause_seconds"),
