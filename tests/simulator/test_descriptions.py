@@ -71,7 +71,7 @@ def test_a_bad_node_is_refused_in_one_line_with_file_and_line(tmp_path: Path, te
     ("text", "error"),
     [
         ("steps: []", ":1: steps: "),
-        ("steps:\n- {}", ":2: steps.0: a step needs expect or one of"),
+        ("steps:\n- {}", ":2: steps.0: a step needs expect, show or one of"),
         ("steps:\n- add_gpu: gpu0\n- pause: 1", ":3: unknown key 'steps.1.pause'"),
         ("steps:\n- add_gpu: gpu0\n\n- remove_gpu: gpu9", ":4: no device 'gpu9'; there are gpu0, gpu1"),
         (

@@ -46,9 +46,9 @@ class Program:
 
     def child(self) -> int:
         """The process id of its collector."""
-        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
-        (child,) = (int(pid) for thread in threads for pid in (thread / "children").read_text().split())
-        return child
+        main_thread = Path(f"/proc/{self.process.pid}/task/{self.process.pid}")  # others come and go
+        (child,) = (main_thread / "children").read_text().split()
+        return int(child)
 
     def page(self, path: str) -> tuple[int, str]:
         """Status and text of a page; the address is in the log."""
