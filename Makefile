@@ -8,9 +8,12 @@ INSTALLED := .venv/installed
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-demo: $(INSTALLED)  ## Run simulated nodes for about 45 seconds: one with four GPUs and their sidecar, and a Xeon with the node agent.
+demo: $(INSTALLED)  ## Run simulated nodes for about 50 seconds: four GPUs and their sidecar, linked GPUs, and a Xeon with the node agent.
 	@$(BIN)/xpu-simulator run four-gpus --plugin "xpu-gpu-plugin --telemetry {telemetry} --health-leave-dwell=3s" \
 		--sidecar xpu-level-zero-sidecar --scenario demo
+	@echo
+	@$(BIN)/xpu-simulator run two-islands --plugin "xpu-gpu-plugin --allocation-policy=topology --telemetry {topology} \
+		--health-management=false" --sidecar xpu-xelink-sidecar --scenario xelink
 	@echo
 	@$(BIN)/xpu-simulator run xeon --plugin xpu-node-agent --scenario xeon
 

@@ -114,9 +114,10 @@ class Scrapes:
     wrong: list[Page] = field(default_factory=list)
     oldest: float = 0.0  # seconds between the kubelet's answer and the reading of the page
 
-    async def run(self, url: str, churn: Churn, *, pause: float) -> None:
-        """Read the page and compare it, until cancelled."""
-        while True:
+    async def run(self, url: str, churn: Churn, *, seconds: float, pause: float) -> None:
+        """Read the page and compare it for a while."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
             page = await asyncio.to_thread(scrape, url)
             self.pages += 1
             self.with_pods += bool(page.shares)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from xpu_simulator.tree import SimulatedTree
 PROGRAMS = Path(sys.executable).parent
 RESOURCE = "gpu.intel.com/i915"
 SHARED = 2
+PATIENCE = 20.0  # seconds
 
 
 @dataclass
@@ -34,11 +36,14 @@ class MonitoredNode:
             text: str = answer.read().decode()
             return text
 
-    async def shows(self, metric: str) -> None:
-        """Wait until a page has the metric."""
-        async with asyncio.timeout(30):
-            while metric not in await asyncio.to_thread(lambda: self.metrics):  # noqa: ASYNC110 - a page tells nobody
-                await asyncio.sleep(0.1)
+    async def missing(self, names: set[str]) -> set[str]:
+        """The metrics that no page has, after a while for what takes two samples or a question to the kubelet."""
+        deadline = time.monotonic() + PATIENCE
+        while missing := names - await asyncio.to_thread(lambda: self.metrics):
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.2)
+        return missing
 
     def fault(self, gpu: str, fault: Fault) -> None:
         self.library.fault(gpu, fault, clear=False)

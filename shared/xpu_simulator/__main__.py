@@ -6,6 +6,7 @@ import io
 import os
 import re
 import signal
+import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,7 +37,8 @@ NODE is a file, or the name of a shipped example: {nodes}.
 So is the scenario: {scenarios}.
 A plugin's command may contain {{sysfs_root}}, {{dev_root}}, {{host_dev_root}}, {{kubelet_dir}}, {{cdi_dir}},
 {{uevent_socket}}, and {{flags}} for all of these as flags of our own programs (xpu-…), which get them anyway.
-{{telemetry}} is the endpoint where the Level-Zero sidecar publishes, {{level_zero_library}} the library it reads.
+{{telemetry}} is the endpoint where the Level-Zero sidecar publishes, {{topology}} that of the XeLink sidecar,
+{{level_zero_library}} the library they read, {{xpum_url}} the page of an XPU Manager, {{features_dir}} for label files.
 
 In a terminal it is a live view of the whole terminal. With --plain, with a scenario, whose story is longer than a
 terminal, in the background and when stdout is no terminal, it writes a line for each event.
@@ -91,6 +93,8 @@ def _run(options: argparse.Namespace) -> int:
         kubelet_version=options.kubelet_version,
         topology_policy=options.topology_policy,
         show_output=options.show_output,
+        xpum_tls=_tls(options.xpum_tls),
+        xpum_token=options.xpum_token,
         name=_free_name(options.simulator, options.node),
     )
     lines = Lines(sys.stdout, colour=wants_colour(sys.stdout))
@@ -99,6 +103,17 @@ def _run(options: argparse.Namespace) -> int:
             return asyncio.run(run(simulation, lines, workspace))
     with Workspace(sys.stdout) as workspace:
         return asyncio.run(run(simulation, LiveView(sys.stdout, lines, workspace), workspace))
+
+
+def _tls(files: Sequence[str] | None) -> ssl.SSLContext | None:
+    if files is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(*files)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"--xpum-tls {' '.join(files)}: {error}") from None
+    return context
 
 
 def _can_show() -> bool:
@@ -191,6 +206,12 @@ def _add_run(commands: Commands) -> None:
         choices=[str(policy) for policy in Policy],  # argparse shows what it is given
         default=Policy.NONE,
         help=f"how devices are aligned with NUMA nodes: {', '.join(Policy)}",
+    )
+    parser.add_argument(
+        "--xpum-tls", metavar=("CERT", "KEY"), nargs=2, help="PEM files: the XPU Manager behind {xpum_url} speaks https"
+    )
+    parser.add_argument(
+        "--xpum-token", metavar="TOKEN", default="", help="the bearer token that the XPU Manager asks for"
     )
     parser.add_argument("--plain", action="store_true", help="lines instead of a live view")
     parser.add_argument("--show-output", action="store_true", help="show what plugins write; without a view, on stderr")

@@ -9,7 +9,7 @@ from xpu_simulator.kubelet.pods import Pod
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_simulator.plugins import Plugins
 from xpu_simulator.report import Report, ids_text
-from xpu_simulator.scenario import Action, FaultOfGpu, RunPod
+from xpu_simulator.scenario import Action, FaultOfGpu, FaultOfLink, RunPod
 from xpu_simulator.simulated_node import SimulatedNode
 
 PLUGINS_PATIENCE = 10.0  # seconds after a reboot
@@ -51,6 +51,8 @@ class Actions:
     async def _change_programs(self, action: Action) -> str:
         if action.kubelet:
             return await self._change_kubelet(action.kubelet)
+        if action.fault_link:
+            return self._fault_link(action.fault_link)
         if action.kill:
             await self._plugins.kill(action.kill)
             return f"{action.kill} was killed and is started again"
@@ -121,6 +123,13 @@ class Actions:
     def _fault(self, wanted: FaultOfGpu) -> str:
         now = self._node.fault(wanted.gpu, wanted.fault, clear=wanted.clear)
         text = f"{wanted.gpu} {now.text}"
+        self._report.event("fault", text)
+        return text
+
+    def _fault_link(self, wanted: FaultOfLink) -> str:
+        a, b = wanted.between
+        self._node.fault_link(a, b, wanted.state)
+        text = f"link {a} {b} is {wanted.state}"
         self._report.event("fault", text)
         return text
 

@@ -42,7 +42,8 @@ def add_commands(commands: Commands) -> None:
 
 
 def _add_fault(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("gpu", metavar="GPU", help="its name in the node's description, such as gpu1")
+    parser.add_argument("gpu", metavar="GPU", help="its name in the node's description, such as gpu1; or the word link")
+    parser.add_argument("ends", metavar="TILE", nargs="*", help="after link: the two it joins, such as gpu0.0 gpu3.1")
     parser.add_argument("--temperature", metavar="CELSIUS", type=float, help="of its hottest sensor")
     parser.add_argument("--memory-health", choices=get_args(MemoryHealth))
     for name, help_text in (
@@ -54,6 +55,9 @@ def _add_fault(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=help_text)
     parser.add_argument("--clear", action="store_true", help="all that was wrong before is over")
+    links = parser.add_mutually_exclusive_group()
+    for state, help_text in (("down", "a link is broken"), ("degraded", "it works badly"), ("up", "it works again")):
+        links.add_argument(f"--{state}", action="store_const", dest="link_state", const=state, help=help_text)
 
 
 def _add_pod_commands(commands: Commands) -> None:
@@ -108,6 +112,12 @@ def _driver(status: Status, name: str) -> str:
 
 
 def _fault(options: argparse.Namespace) -> int:
+    if options.gpu == "link":
+        if len(options.ends) != 2 or options.link_state is None:
+            raise UsageError("fault link: expected two tiles such as gpu0.0 gpu3.1, and --down, --degraded or --up")
+        return _do(options, {"fault_link": {"between": options.ends, "state": options.link_state}})
+    if options.ends or options.link_state is not None:
+        raise UsageError(f"fault {options.gpu}: tiles, --down, --degraded and --up are for: fault link")
     wanted = {name: getattr(options, name) for name in Fault.model_fields}
     given = {name: value for name, value in wanted.items() if value is not None}
     return _do(options, {"fault": {"gpu": options.gpu, "clear": options.clear, **given}})

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ValidationError
 
 from xpu_shared.program import yaml_file
 from xpu_shared.program.yaml_file import Document, YamlError
-from xpu_simulator.errors import UsageError
+from xpu_simulator.errors import UnknownDeviceError, UsageError
+from xpu_simulator.fabric.state import FabricState
 from xpu_simulator.generator import Generator, canonical
 from xpu_simulator.node import Gpu, Node
 from xpu_simulator.scenario import Scenario, Step
@@ -58,6 +59,11 @@ def read_scenario(name: str, node: Node) -> Scenario:
 
 def _impossible(step: Step, node: Node) -> str:
     """Why a step can never be done to this node, empty if it can."""
+    if step.fault_link:
+        try:
+            FabricState(node.joints).set(*step.fault_link.between, step.fault_link.state)
+        except UnknownDeviceError as error:
+            return str(error)
     if step.device is None:
         return ""
     try:

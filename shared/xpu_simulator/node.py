@@ -9,6 +9,7 @@ from typing import Annotated, Self, TypeVar
 from pydantic import Field, model_validator
 
 from xpu_simulator.device import Claim, SimulatedDevice
+from xpu_simulator.fabric.description import Fabric, Joint, joints
 from xpu_simulator.families.gpu.device import Gpu
 from xpu_simulator.families.table import Families
 
@@ -20,6 +21,7 @@ Device = TypeVar("Device", bound=SimulatedDevice)
 class Node(Families):
     """A whole node."""
 
+    fabric: Fabric | None = None  # what joins the GPUs
     cpus_per_numa_node: Annotated[int, Field(strict=True, ge=1, le=4096)] = 16
 
     @model_validator(mode="after")
@@ -38,6 +40,16 @@ class Node(Families):
                 if earlier != owner:
                     raise ValueError(f"{claim.key} {claim.value} is that of {earlier} and of {owner}")
         return self
+
+    @model_validator(mode="after")
+    def _fabric_of_its_gpus(self) -> Self:
+        _ = self.joints
+        return self
+
+    @property
+    def joints(self) -> Sequence[Joint]:
+        """The links of the fabric."""
+        return joints(self.fabric, self.gpus) if self.fabric is not None else []
 
     @property
     def devices(self) -> Sequence[SimulatedDevice]:

@@ -8,7 +8,7 @@ from xpu_simulator.errors import ImpossibleError
 from xpu_simulator.exports import Exports
 from xpu_simulator.kubelet.pods import AdmissionError
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
-from xpu_simulator.report import Report
+from xpu_simulator.report import Report, ids_text
 from xpu_simulator.scenario import Counts, RunPod, Scenario, Show, Step
 
 
@@ -69,7 +69,10 @@ class Player:
             else:
                 self._report.failed(f"{rejection}: {error.message}")
             return
-        if pod.running and not wanted.rejected:
+        got = sorted(id_ for ids in pod.devices.values() for id_ in ids)
+        if wanted.gets is not None and pod.running and got != sorted(wanted.gets):
+            self._report.failed(f"{outcome(pod)}, expected {ids_text(wanted.gets)}")
+        elif pod.running and not wanted.rejected:
             self._report.passed(outcome(pod))
         else:
             self._report.failed(f"{outcome(pod)} {pod.message}")

@@ -36,6 +36,18 @@ SIDECAR_FLAGS = {
     "kubelet-dir": "{kubelet_dir}",
     "features-dir": "{features_dir}",
 }
+XELINK_SIDECAR = "xpu-xelink-sidecar"
+XELINK_FLAGS = {
+    "sysfs-root": "{sysfs_root}",
+    "library": "{level_zero_library}",
+    "publish": "{topology}",
+    "features-dir": "{features_dir}",
+    "tmp-dir-prefix": "{features_dir}",
+    "metrics-address": "{metrics_address}",
+    "interval": "1",
+    "startup-delay": "0",
+}
+OWN_FLAGS = {SIDECAR: SIDECAR_FLAGS, XELINK_SIDECAR: XELINK_FLAGS}
 STOP_SECONDS = 5.0  # what a plugin has between SIGTERM and SIGKILL
 KEPT_LINES = 20
 
@@ -55,7 +67,7 @@ def command_line(text: str, paths: Mapping[str, object]) -> list[str]:
     program, *arguments = parts
     placeholders = {f"{{{name}}}": str(path) for name, path in paths.items()}
     flags = _flags(Path(program).name)
-    chosen = {placeholder for placeholder in flags.values() if placeholder != METRICS}
+    chosen = [value for value in flags.values() if value.startswith("{") and value != METRICS]
     if flags and not any(placeholder in text for placeholder in (FLAGS, *chosen)):
         arguments.insert(0, FLAGS)  # what is given wins
     told = [part for flag, value in (flags or PLUGIN_FLAGS).items() for part in (f"--{flag}", value)]
@@ -67,8 +79,8 @@ def command_line(text: str, paths: Mapping[str, object]) -> list[str]:
 
 def _flags(program: str) -> Mapping[str, str]:
     """What a program of ours has to be told, as flags with placeholders."""
-    if program == SIDECAR:
-        return SIDECAR_FLAGS
+    if program in OWN_FLAGS:
+        return OWN_FLAGS[program]
     return PLUGIN_FLAGS if program.startswith(OUR_PREFIX) else {}
 
 

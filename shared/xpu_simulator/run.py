@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Mapping, Sequence
+import ssl
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from xpu_simulator.actions import Actions
 from xpu_simulator.control import Control, listening, socket_path
 from xpu_simulator.errors import UsageError
 from xpu_simulator.exports import Exports, free_address
+from xpu_simulator.fabric.xpu_manager import XpuManager
 from xpu_simulator.kubelet.cdi import cdi_names
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_simulator.level_zero.build import SONAME
@@ -27,6 +30,7 @@ from xpu_simulator.status import Observer
 from xpu_simulator.workspace import Workspace
 
 FEATURES = "features.d"  # below the node's root, for NFD's feature files
+XPUM_URL = "{xpum_url}"  # in a command: there has to be an XPU Manager
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,8 @@ class Simulation:
     kubelet_version: str
     topology_policy: str
     show_output: bool  # of the plugins
+    xpum_tls: ssl.SSLContext | None = None  # of the XPU Manager; None: plain HTTP
+    xpum_token: str = ""  # that it asks for
     name: str  # by which commands from other terminals choose it
 
 
@@ -47,13 +53,17 @@ async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
     report = Report(page)
     interruption = _interruption(page)
     root = workspace.root
+    shown: list[SimulatedNode] = []
+    xpum = _xpu_manager(simulation, lambda: "".join(node.xpu_manager_page() for node in shown))
+    xpum_url = xpum.url if xpum else ""
     addresses = [free_address() for _ in simulation.plugins]
-    paths = [_paths(root, number, address) for number, address in enumerate(addresses)]
+    paths = [_paths(root, number, address, xpum_url) for number, address in enumerate(addresses)]
     commands = [command_line(text, place) for text, place in zip(simulation.plugins, paths, strict=True)]
     listeners = [Path(place["uevent_socket"]) for place in paths]
     (root / FEATURES).mkdir()
     heard = [path for path, command in zip(listeners, commands, strict=True) if _mentions(command, path)]
     node = SimulatedNode(simulation.node, root, *heard)
+    shown.append(node)
     if any(_mentions(command, node.library.path) for command in commands):
         node.library.compile()
     kubelet = _kubelet(simulation, root)
@@ -62,11 +72,16 @@ async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
         commands, report, page, workspace, show_output=simulation.show_output, environment=node.library.environment
     )
     actions = Actions(node, kubelet, plugins, report, lost_at_reboot=[root / "cdi"])
-    scenario = simulation.scenario
     report.event("node", f"{_hardware_text(node)} and kubelet {simulation.kubelet_version} in {root}")
     kubelet.events.subscribe(report.kubelet_event)
     Restarts(kubelet, report)
+    scenario = simulation.scenario
+    serving = AsyncExitStack()
+    if xpum is not None:
+        serving.callback(xpum.close)
+        report.event("xpum", f"an XPU Manager serves {xpum.url}")
     async with (
+        serving,
         listening(socket_path(root, simulation.name), Control(actions, report, status).answer),
         kubelet,
         plugins,
@@ -96,7 +111,14 @@ def _interruption(page: Page) -> asyncio.Future[int]:
     return interruption
 
 
-def _paths(root: Path, plugin: int, address: str) -> Mapping[str, Path | str]:
+def _xpu_manager(simulation: Simulation, text: Callable[[], str]) -> XpuManager | None:
+    """One if a command asks for it."""
+    if not any(XPUM_URL in command for command in simulation.plugins):
+        return None
+    return XpuManager(text, tls=simulation.xpum_tls, token=simulation.xpum_token)
+
+
+def _paths(root: Path, plugin: int, address: str, xpum_url: str) -> Mapping[str, Path | str]:
     """Where a plugin finds its node: all of them on the same one, each with its own socket for events and its page."""
     return {
         "sysfs_root": root / "sys",
@@ -106,6 +128,8 @@ def _paths(root: Path, plugin: int, address: str) -> Mapping[str, Path | str]:
         "cdi_dir": root / "cdi",
         "uevent_socket": root / f"uevents-{plugin}",
         "level_zero_library": root / "level-zero" / SONAME,
+        "xpum_url": xpum_url,
+        "topology": f"ipc://{root}/telemetry/xelink.sock",
         "telemetry": f"ipc://{root}/telemetry/level-zero.sock",
         "features_dir": root / FEATURES,
         "metrics_address": address,

@@ -14,6 +14,8 @@ from pydantic import (
     model_validator,
 )
 
+from xpu_simulator.fabric.description import EndText
+from xpu_simulator.fabric.state import LinkState
 from xpu_simulator.fields import Name
 from xpu_simulator.kubelet.names import invalid_because
 from xpu_simulator.level_zero.faults import Fault
@@ -59,6 +61,13 @@ class RunPod(Part):
     name: Name
     resources: Annotated[Mapping[ResourceName, PositiveCount], Field(min_length=1)]
     rejected: bool = False  # the pod is expected not to be admitted
+    gets: Annotated[list[str], Field(min_length=1)] | None = None  # the ids it is expected to get, in any order
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.rejected and self.gets:
+            raise ValueError("a pod that is rejected gets nothing")
+        return self
 
 
 class Rebind(Part):
@@ -83,7 +92,14 @@ class FaultOfGpu(Fault):
         return self
 
 
-ACTIONS = ("add", "remove", "rebind", "fault", "kill", "kubelet", "run_pod", "delete_pod", "reboot")
+class FaultOfLink(Part):
+    """What a link is from now on."""
+
+    between: tuple[EndText, EndText]
+    state: LinkState
+
+
+ACTIONS = ("add", "remove", "rebind", "fault", "fault_link", "kill", "kubelet", "run_pod", "delete_pod", "reboot")
 
 
 class Action(Part):
@@ -93,6 +109,7 @@ class Action(Part):
     remove: Name | None = Field(default=None, validation_alias=AliasChoices("remove", "remove_gpu"))
     rebind: Rebind | None = Field(default=None, validation_alias=AliasChoices("rebind", "rebind_gpu"))
     fault: FaultOfGpu | None = None
+    fault_link: FaultOfLink | None = None
     kill: Name | None = None  # a program of the simulation, which is started again
     kubelet: Literal["restart", "stop", "start"] | None = None
     run_pod: RunPod | None = None

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from xpu_simulator.device import SimulatedDevice, uevents
 from xpu_simulator.errors import ImpossibleError, UnknownDeviceError
+from xpu_simulator.fabric.description import End
+from xpu_simulator.fabric.state import FabricState, LinkState
+from xpu_simulator.fabric.xpu_manager import page
 from xpu_simulator.families.gpu.device import Gpu
 from xpu_simulator.level_zero.faults import Fault
 from xpu_simulator.level_zero.node_library import NodeLibrary
@@ -25,6 +28,7 @@ class SimulatedNode:
         for device in node.devices:
             self.tree.add(device)
             self._present[device.name] = device
+        self.fabric = FabricState(node.joints)
         self.library = NodeLibrary(root / "level-zero")
         self._tell([])
 
@@ -65,13 +69,28 @@ class SimulatedNode:
         if not isinstance(self._described(name), Gpu):
             raise UnknownDeviceError(f"{name} is no GPU, and only GPUs have sensors")
         now = self.library.fault(name, fault, clear=clear)
-        self.library.show(self._present.values())
+        self._show()
         return now
+
+    def fault_link(self, a: End, b: End, state: LinkState) -> None:
+        """A link breaks, gets worse or comes back; UnknownDeviceError when there is none."""
+        for end in (a, b):
+            self._described(end.gpu)
+        self.fabric.set(a, b, state)
+        self._show()
+
+    def xpu_manager_page(self) -> str:
+        """What an XPU Manager on this node would export now."""
+        return page(list(self._present.values()), self.fabric)
 
     def _tell(self, events: list[Uevent]) -> None:
         """The kernel's listeners hear of a change, and the driver's library knows of it."""
-        self.library.show(self._present.values())
+        self._show()
         self.deaf = self._kernel.send(events)
+
+    def _show(self) -> None:
+        names = [gpu.name for gpu in self._node.gpus]
+        self.library.show(self._present.values(), self.fabric.ports(list(self._present), names))
 
     def _described(self, name: str) -> SimulatedDevice:
         try:

@@ -9,7 +9,7 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from bench import measurements, metrics, sidecar, telemetry, topology
+from bench import measurements, metrics, sidecar, telemetry, topology, xelink
 from bench.agent import agent, single_programs
 from bench.isolation import isolation
 from bench.measurements import Row
@@ -45,6 +45,8 @@ def main() -> None:
     rows += asyncio.run(metrics.labels(4 if quick else 20))
     rows += asyncio.run(metrics.churn(8 if quick else 60))
     rows += provisioning(3 if quick else 11)
+    rows += asyncio.run(xelink.changes(6 if quick else 40))
+    rows += asyncio.run(xelink.cost(5 if quick else 30))
     print_table(rows)
 
 

@@ -1,14 +1,13 @@
 """The metrics page of the Level-Zero sidecar with 64 GPUs and 200 pods, node labels, and pods that come and go."""
 
 import asyncio
+import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-
-from prometheus_client import CollectorRegistry
 
 from bench.measurements import Row, milliseconds
 from bench.sidecar import memory, sidecar
@@ -36,7 +35,7 @@ def rendering(runs: int) -> list[Row]:
     cards = {card: device.pci_address for card, device in enumerate(devices)}
     ids = [(f"card{card}-{part}", f"pod-{card}-{part}") for card in range(GPUS) for part in range(SHARED)][:PODS]
     holders = {(RESOURCE, id_): frozenset({Holder("default", pod, "main")}) for id_, pod in ids}
-    prepared = Prepared(CollectorRegistry())
+    prepared = Prepared(list)
     for openmetrics in (False, True):
         prepared.page(openmetrics=openmetrics, compressed=True)  # so that all forms are wanted
     durations = []
@@ -82,18 +81,14 @@ async def scraping(times: int) -> list[Row]:
         ):
             for number in range(PODS):
                 await pods.admit(f"pod-{number}", {RESOURCE: 1})
-            request = urllib.request.Request(
-                f"http://127.0.0.1:{port}/metrics",
-                headers={"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "gzip"},
+            url = f"http://127.0.0.1:{port}/metrics"
+            await asyncio.to_thread(_complete, url)
+            scraper = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "bench.scraper", url, str(times), stdout=asyncio.subprocess.PIPE
             )
-            await asyncio.to_thread(_complete, f"http://127.0.0.1:{port}/metrics")
-            durations, size = [], 0
-            for _ in range(times):
-                began = time.perf_counter()
-                with await asyncio.to_thread(urllib.request.urlopen, request) as answer:
-                    size = len(answer.read())
-                durations.append(time.perf_counter() - began)
-                await asyncio.sleep(0.1)
+            output, _ = await scraper.communicate()
+            found = [line.split() for line in output.decode().splitlines()]
+            durations, size = [float(seconds) for seconds, _ in found], int(found[-1][1])
             used = memory(measured.pid)
     slowest = sorted(durations)[int(0.99 * len(durations)) - 1] * 1000
     return [
@@ -177,9 +172,8 @@ async def churn(seconds: float) -> list[Row]:
             await asyncio.to_thread(_complete, url, 1)
             pods.delete("first")
             await asyncio.sleep(3)
-            reading = asyncio.create_task(scrapes.run(url, changes, pause=0.2))
-            await changes.run(seconds=seconds, per_second=10)
-            reading.cancel()
-            await asyncio.wait({reading})
+            await asyncio.gather(
+                scrapes.run(url, changes, seconds=seconds, pause=0.2), changes.run(seconds=seconds, per_second=10)
+            )
     measured = f"{len(scrapes.wrong)} wrong of {scrapes.pages} pages, oldest {scrapes.oldest:.1f} s"
     return [(f"{changes.changes} starts and stops of pods in {seconds:g} s", measured, "0 wrong, oldest ≤ 5 s")]

@@ -14,10 +14,10 @@ def test_a_name_without_a_file_is_a_shipped_example() -> None:
 
 
 def test_every_shipped_example_can_be_used() -> None:
-    assert node_examples() == ["2x4-PVC-xelink", "8x-DG1", "8x2-PVC-xelink", "four-gpus", "xeon"]
-    assert [len(read_node(name).gpus) for name in node_examples()] == [2, 8, 8, 4, 0]
-    assert scenario_examples() == ["demo", "xeon"]
-    for scenario, node in (("demo", "four-gpus"), ("xeon", "xeon")):
+    assert node_examples() == ["2x4-PVC-xelink", "8x-DG1", "8x2-PVC-xelink", "four-gpus", "two-islands", "xeon"]
+    assert [len(read_node(name).gpus) for name in node_examples()] == [2, 8, 8, 4, 8, 0]
+    assert scenario_examples() == ["demo", "xelink", "xeon"]
+    for scenario, node in (("demo", "four-gpus"), ("xelink", "two-islands"), ("xeon", "xeon")):
         assert read_scenario(scenario, read_node(node)).steps
 
 

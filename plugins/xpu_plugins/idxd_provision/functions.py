@@ -14,6 +14,7 @@ from xpu_shared.provisioning.users import open_files
 FUNCTIONS = "bus/pci/devices"
 DRIVERS = "bus/pci/drivers"
 INTEL = "0x8086"
+VFIO = "vfio-pci"
 NO_OVERRIDE = "(null)"  # as the kernel shows it
 PATIENCE = 5.0  # seconds for a driver to take a function
 
@@ -26,8 +27,12 @@ class Function:
     device: Device | None  # its idxd device, while it is bound to that driver
 
 
-def read_functions(sysfs: Sysfs, ids: Collection[str]) -> list[Function]:
-    """The node's DSA functions by address. One that cannot be read has just gone."""
+def read_functions(sysfs: Sysfs, ids: Collection[str], *, override: str | None = None) -> list[Function]:
+    """The node's DSA functions by address. One that cannot be read has just gone.
+
+    Args:
+        override: only those whose driver_override says this.
+    """
     try:
         entries = sysfs.names(FUNCTIONS)
     except FileNotFoundError:
@@ -36,7 +41,9 @@ def read_functions(sysfs: Sysfs, ids: Collection[str]) -> list[Function]:
     for address in sorted((entry for entry in entries if PCI_ADDRESS.fullmatch(entry)), key=address_order):
         place = f"{FUNCTIONS}/{address}"
         try:
-            if sysfs.read(f"{place}/vendor") == INTEL and sysfs.read(f"{place}/device") in ids:
+            if sysfs.read(f"{place}/vendor") != INTEL or sysfs.read(f"{place}/device") not in ids:
+                continue
+            if override is None or _override(sysfs, place) == override:
                 functions.append(_function(sysfs, address))
         except OSError:
             continue
@@ -93,8 +100,14 @@ def _users(function: Function, sysfs: Sysfs, dev: Path) -> str:
     """Who uses it, in words; empty: nobody, as far as can be seen."""
     if function.device is not None:
         return f"has {function.device.clients} clients" if function.device.clients else ""
-    if function.driver != "vfio-pci":
+    if function.driver != VFIO:
         return ""
+    try:
+        # vfio-pci enables a function when it is opened, and no later than its last user closes it again.
+        if sysfs.read(f"{FUNCTIONS}/{function.address}/enable") != "0":
+            return "is enabled: a program or virtual machine has it open"
+    except FileNotFoundError:
+        pass
     try:
         group = sysfs.target(f"{FUNCTIONS}/{function.address}/iommu_group")
     except OSError:

@@ -28,6 +28,8 @@ TEXTS = frozenset({"mode", "type", "name", "driver_name", "op_config"})  # the o
 WITHOUT_USE = {"group_id": "-1", "size": "0"}  # in this order: a kernel makes 16 of size 0 in a group
 TRAFFIC_CLASSES = frozenset({"traffic_class_a", "traffic_class_b"})
 ONE_TRAFFIC_CLASS = 0x2FF  # device versions up to this one have traffic class 1, whatever is written
+# Writing what is there already is refused by some parts and kernels.
+NOT_EVERYWHERE = ("ats_disable", "prs_disable", "max_transfer_size", "max_batch_size", "op_config")
 NAMES = ("type", "driver_name", "name")  # what can be chosen where firmware has fixed the layout
 
 
@@ -131,8 +133,10 @@ def configuring(device: Device, wish: Wish, *, set_back: bool) -> Iterator[Write
         yield from _written(f"group{device.number}.{number}", present, written, known=known)
     for number, queue in wish.queues.items():
         present = device.queues[number]
-        if not known or any(not _is(key, present.get(key), text) for key, text in queue.items()):
-            yield from _written(device.queue(number), present, queue, known=False)
+        if not known or _unlike(device.queue(number), present, queue):
+            left_out = {key for key in NOT_EVERYWHERE if known and _is(key, present.get(key), queue.get(key, ""))}
+            wanted = {key: text for key, text in queue.items() if key not in left_out}
+            yield from _written(device.queue(number), present, wanted, known=False)
     for number, engine in wish.engines.items():
         yield from _written(f"engine{device.number}.{number}", device.engines[number], engine, known=known)
 

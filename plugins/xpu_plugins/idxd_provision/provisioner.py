@@ -40,10 +40,10 @@ class IdxdProvisioner:
 
     def plans(self) -> Sequence[DevicePlan]:
         driver, kind = self._surroundings.driver, self._surroundings.kind
-        if driver == "vfio-pci":
+        if driver == functions.VFIO:
             return self._functions(driver)
         self._read_layout()
-        bound = self._functions(driver) if driver is not None and kind != "iaa" else []
+        bound = self._functions_for_idxd() if kind != "iaa" else []
         back = [plan for plan in bound if plan.result is not Result.UNCHANGED]
         names = [name for kind in sorted(self._layout.kinds) for name in device_names(self._sysfs, kind)]
         names.sort(key=lambda name: int(name.lstrip("dsaix")))
@@ -57,11 +57,14 @@ class IdxdProvisioner:
         return [*back, *plans, *(self._absent(dev) for dev in absent)]
 
     def plan(self, device: str) -> DevicePlan:
-        driver = self._surroundings.driver
-        if driver is not None and (driver == "vfio-pci" or ":" in device):
-            for plan in self._functions(driver):
-                if plan.device == device:
-                    return plan
+        bindings: Sequence[DevicePlan] = ()
+        if self._surroundings.driver == functions.VFIO:
+            bindings = self._functions(functions.VFIO)
+        elif ":" in device:  # a function's address
+            bindings = self._functions_for_idxd()
+        for plan in bindings:
+            if plan.device == device:
+                return plan
         try:
             found = read_device(self._sysfs, device)
         except OSError as error:
@@ -139,6 +142,20 @@ class IdxdProvisioner:
             functions.plan(function, driver, self._sysfs, self._settings.dev_root, on_busy=self._settings.on_busy)
             for function in functions.read_functions(self._sysfs, self._surroundings.pci_ids)
         ]
+
+    def _functions_for_idxd(self) -> list[DevicePlan]:
+        """The plans that bring functions back: all when that is asked for, else those that were given to vfio-pci.
+
+        An override stays behind when a run in the other mode is killed, and when it has done its work.
+        """
+        if self._surroundings.driver is not None:
+            return self._functions(self._surroundings.driver)
+        found = functions.read_functions(self._sysfs, self._surroundings.pci_ids, override=functions.VFIO)
+        given = [one for one in found if one.driver in ("", functions.VFIO)]
+        if not given or not self._sysfs.exists(f"{functions.DRIVERS}/idxd"):
+            return []
+        dev, on_busy = self._settings.dev_root, self._settings.on_busy
+        return [functions.plan(function, "idxd", self._sysfs, dev, on_busy=on_busy) for function in given]
 
     def _absent(self, dev: str) -> DevicePlan:
         text = f"{self._layout.file}: {dev}: there is no such device"

@@ -34,8 +34,8 @@ class IdxdProvisioningSettings(ProvisioningSettings):
         Choice(
             group=WORK,
             values=DRIVERS,
-            help="the driver DSA functions are bound to; vfio-pci makes them whole devices, idxd brings them back; "
-            "by default DSA_DRIVER, and if that is not set either, they stay where they are",
+            help="the driver DSA functions are bound to; vfio-pci makes them whole devices, idxd takes all of them; "
+            "by default DSA_DRIVER, and if that is not set either, idxd takes back what was given to vfio-pci",
         ),
     ] = None
 

@@ -3,17 +3,25 @@
 import asyncio
 import platform
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
+from xpu_shared.program.exposition import Family, Kind, Sample
 
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+BUILD = Family("xpu_build_info", Kind.GAUGE, "The running program.")
 ANSWER_WITHIN = 2.0  # seconds that the event loop has to show it is alive
 
 
-def build_info(program: str) -> Metric:
-    metric = GaugeMetricFamily("xpu_build_info", "The running program.", labels=("program", "version", "python"))
-    metric.add_metric((program, version("xpu-device-plugins"), platform.python_version()), 1)
-    return metric
+def build_info(program: str) -> "Metric":
+    from xpu_shared.program.registry import as_metrics  # noqa: PLC0415 - only pages with a registry pay for it
+
+    return next(as_metrics([build_sample(program)]))
+
+
+def build_sample(program: str) -> Sample:
+    return BUILD, {"program": program, "version": version("xpu-device-plugins"), "python": platform.python_version()}, 1
 
 
 def alive(loop: asyncio.AbstractEventLoop) -> tuple[bool, str]:

@@ -2,14 +2,10 @@
 
 import threading
 import time
-from http import HTTPStatus
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
-from xpu_shared.program.exposition import Series
-from xpu_shared.program.pages import Page, metrics_page, registry_text
-
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+from xpu_shared.program.exposition import Sample, Series, content_type
+from xpu_shared.program.pages import Page, metrics_page
 
 ASKED_FOR = 600.0  # seconds in which somebody must have asked for a form of the page for it to be made in advance
 
@@ -17,10 +13,14 @@ Form = tuple[bool, bool]  # OpenMetrics, compressed
 
 
 class Prepared:
-    """`render` is called wherever there is time for it, `page` by whoever serves."""
+    """`render` is called wherever there is time for it, `page` by whoever serves.
 
-    def __init__(self, registry: "CollectorRegistry") -> None:
-        self._registry = registry
+    Args:
+        own: what the program says of itself, asked at each rendering.
+    """
+
+    def __init__(self, own: Callable[[], Iterable[Sample]]) -> None:
+        self._own = own
         self._asked: dict[Form, float] = {}
         self._plain: dict[bool, Page]  # by whether it is OpenMetrics
         self._compressed: dict[bool, Page]
@@ -28,8 +28,9 @@ class Prepared:
         self.render(Series())  # the program's own are there at once
 
     def render(self, series: Series) -> None:
-        """Make the pages of these series and the registry's metrics."""
-        plain = {openmetrics: self._page(series, openmetrics) for openmetrics in (False, True)}
+        """Make the pages of these series, to which the program's own are added."""
+        series.extend(self._own())
+        plain = {openmetrics: _plain(series, openmetrics) for openmetrics in (False, True)}
         oldest = time.monotonic() - ASKED_FOR
         wanted = [openmetrics for openmetrics in plain if self._asked.get((openmetrics, True), 0.0) > oldest]
         compressed = {openmetrics: _compressed(plain[openmetrics]) for openmetrics in wanted}
@@ -46,11 +47,12 @@ class Prepared:
             ready[openmetrics] = _compressed(plain[openmetrics])
         return ready[openmetrics]
 
-    def _page(self, series: Series, openmetrics: bool) -> Page:
-        content_type, text = registry_text(self._registry, openmetrics=openmetrics)
-        return HTTPStatus.OK, content_type, series.text(openmetrics=openmetrics).encode() + text
+
+def _plain(series: Series, openmetrics: bool) -> Page:
+    text = series.text(openmetrics=openmetrics).encode()
+    return metrics_page(content_type(openmetrics=openmetrics), text, compressed=False)
 
 
 def _compressed(page: Page) -> Page:
-    _, content_type, text = page
-    return metrics_page(content_type, text, compressed=True)
+    _, kind, text = page
+    return metrics_page(kind, text, compressed=True)

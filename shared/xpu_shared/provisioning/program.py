@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -25,6 +25,8 @@ WORDS = {
     "status": "end with 1 unless every device is as wished",
     "provision": "the same as apply",
 }
+
+SHOWN_AT_ONCE = 8  # writes of a device that are spoken of
 
 S = TypeVar("S", bound=ProvisioningSettings)
 log = Log("provisioning")
@@ -163,7 +165,12 @@ class Job:
         if plan.result is not Result.CHANGE:
             return foreseen(plan)
         # Others were at work meanwhile, and somebody may have begun to use it.
-        return self.engine.apply(self.provisioner.plan(plan.device), lambda: self.provisioner.plan(plan.device))
+        outcome = self.engine.apply(self.provisioner.plan(plan.device), lambda: self.provisioner.plan(plan.device))
+        if outcome.result is Result.CHANGED:
+            left = self.provisioner.plan(plan.device)
+            if left.result is Result.CHANGE:
+                return _not_as_wished(outcome, left)
+        return outcome
 
     def _unusable(self, error: Exception, outcomes: Sequence[Outcome] = ()) -> int:
         """No more can be planned; `outcomes` are of what was done before."""
@@ -191,13 +198,22 @@ class Job:
             write(show(outcomes, self.settings.sysfs_root))
 
 
+def _not_as_wished(outcome: Outcome, left: DevicePlan) -> Outcome:
+    """Every write was read back, and all the same something else is there in the end."""
+    writes = ", ".join(f"{write.path} {write.before or 'nothing'}" for write in left.writes[:SHOWN_AT_ONCE])
+    text = f"all is written, but {len(left.writes)} writes more are needed to have it as wished: {writes}"
+    return replace(outcome, result=Result.FAILED, wrong=True, messages=(*outcome.messages, text))
+
+
 def tell(outcome: Outcome) -> None:
     """One line for each thing that there is to say of a device."""
     for text in outcome.messages:
-        if outcome.wrong:
-            log.error(f"{outcome.device}: {text}")
+        if outcome.result is Result.REFUSED:
+            log.error(text)
         elif outcome.result is Result.BUSY:
-            log.warning(text)
+            (log.error if outcome.wrong else log.warning)(text)
+        elif outcome.wrong:
+            log.error(f"{outcome.device}: {text}")
         else:
             log.info(f"{outcome.device}: {text}")
     if outcome.result is Result.CHANGED:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from xpu_shared.counters import EventCounters
 from xpu_shared.kernel.uevents import Uevent, listen_on_socket, listen_to_kernel
 from xpu_shared.program.logs import Log
+from xpu_shared.program.signals import ignore_signals
 from xpu_shared.provisioning.settings import ProvisioningSettings
 from xpu_shared.threads import in_daemon_thread
 
@@ -59,16 +60,22 @@ async def _watch(
     stop, wake = asyncio.Event(), asyncio.Event()
     schedule = Schedule()
 
-    def on_signal() -> None:
+    def end() -> None:
         stop.set()
         wake.set()
+
+    def on_signal(*_: object) -> None:
+        ignore_signals()
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(end)
 
     def on_event(_: Uevent | None) -> None:
         schedule.heard(loop.time())
         wake.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+        # Not the loop's own way: it gives signals back to the kernel before the process has ended.
+        signal.signal(number, on_signal)
     closers = _listen(settings, subsystems, on_event)
     log.info("watches", program=program)
     try:

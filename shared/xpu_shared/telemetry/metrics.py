@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from xpu_shared.program.registry import as_metrics
 from xpu_shared.telemetry.counters import PublisherCounters, SubscriberCounters
+from xpu_shared.telemetry.samples import publisher_samples
 
 LABELS = ("endpoint", "topic")
 
@@ -49,22 +51,4 @@ def subscriber_metrics(subscribers: Mapping[tuple[str, str], SubscriberCounters]
 
 def publisher_metrics(counters: PublisherCounters) -> Iterator[Metric]:
     """What has been published. May be called from any thread."""
-    yield CounterMetricFamily("xpu_telemetry_published", "Snapshots published.", value=counters.messages)
-    yield CounterMetricFamily("xpu_telemetry_published_bytes", "Bytes of them.", value=counters.bytes)
-    yield CounterMetricFamily(
-        "xpu_telemetry_repeats", "Times that the newest snapshot was sent again for newcomers.", value=counters.repeats
-    )
-    yield GaugeMetricFamily("xpu_telemetry_subscriptions", "Subscriptions now.", value=counters.subscriptions)
-    yield CounterMetricFamily(
-        "xpu_telemetry_refused_keys", "Clients whose key is not in the list.", value=counters.refused_keys
-    )
-    failures = CounterMetricFamily(
-        "xpu_telemetry_publish_failures", "Snapshots that ZeroMQ did not take, by reason.", labels=("reason",)
-    )
-    for reason, count in dict(counters.failures).items():
-        failures.add_metric((reason,), count)
-    yield failures
-    newest = GaugeMetricFamily("xpu_telemetry_snapshot_timestamp_seconds", "Unix time of the newest snapshot.")
-    if counters.newest:
-        newest.add_metric((), counters.newest)
-    yield newest
+    return as_metrics(publisher_samples(counters))

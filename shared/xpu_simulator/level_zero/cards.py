@@ -1,8 +1,11 @@
 """A simulated GPU as its driver library tells of it: a card at work, with sensors as its model has them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeGuard
 from uuid import NAMESPACE_URL, uuid5
 
+from xpu_simulator.device import SimulatedDevice
+from xpu_simulator.fabric.state import FAILED, RATE, Port
 from xpu_simulator.families.gpu.device import Gpu
 from xpu_simulator.families.gpu.models import BY_PCI_ID, Model
 from xpu_simulator.level_zero.faults import Fault
@@ -22,9 +25,14 @@ LOST = "0x70000001"
 FIRST_CALL = "zesDeviceGetState"  # of every round
 
 
-def card(gpu: Gpu, fault: Fault) -> Iterator[str]:
+def known_to_library(device: SimulatedDevice) -> TypeGuard[Gpu]:
+    """Whether the driver library has it."""
+    return isinstance(device, Gpu) and device.vendor == INTEL and device.driver in SYSMAN_DRIVERS
+
+
+def card(gpu: Gpu, fault: Fault, ports: Sequence[Port] = ()) -> Iterator[str]:
     """The lines of one card; none for one that the library does not know."""
-    if gpu.vendor != INTEL or gpu.driver not in SYSMAN_DRIVERS:
+    if not known_to_library(gpu):
         return
     model = BY_PCI_ID.get(gpu.pci_id) or Model(pci_id=gpu.pci_id, driver=gpu.driver)
     yield _device(gpu, model, fault)
@@ -35,6 +43,27 @@ def card(gpu: Gpu, fault: Fault) -> Iterator[str]:
         yield line("frequency", type=0, subdevice=tile, min=300, max=model.megahertz, actual=model.megahertz * 0.6)
         for engines, busy in ((COMPUTE_ALL, 0.2), (MEDIA_ALL, 0.05), (COPY_ALL, 0.01)):
             yield line("engine", type=engines, subdevice=tile, busy=busy)
+    for port in ports:
+        yield _port(gpu, port)
+
+
+def _port(gpu: Gpu, port: Port) -> str:
+    up = port.remote is not None
+    return line(
+        "fabric",
+        id=str(port.id),
+        remote=str(port.remote) if up else None,
+        subdevice=port.place.tile if gpu.tiles > 1 else None,
+        status=port.status,
+        failure=0 if up else FAILED,
+        max_rx=port.lanes,
+        max_tx=port.lanes,
+        lanes=port.lanes if up else 0,
+        max_rate=RATE,
+        rate=RATE if up else 0,
+        rx_rate=1e9 if up else 0,
+        tx_rate=1e9 if up else 0,
+    )
 
 
 def _device(gpu: Gpu, model: Model, fault: Fault) -> str:

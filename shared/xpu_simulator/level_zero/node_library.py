@@ -1,9 +1,11 @@
 """A node's GPUs as the simulated library knows them, and what is wrong with them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from xpu_simulator.device import SimulatedDevice
+from xpu_simulator.fabric.state import Port
 from xpu_simulator.families.gpu.device import Gpu
 from xpu_simulator.level_zero.build import SONAME, compile_library
 from xpu_simulator.level_zero.cards import card
@@ -29,11 +31,13 @@ class NodeLibrary:
         self.path.parent.mkdir(exist_ok=True)
         compile_library(self.path.parent)
 
-    def show(self, devices: Iterable[SimulatedDevice]) -> None:
-        """Tell of the GPUs among these devices, which are those that are there now."""
+    def show(
+        self, devices: Iterable[SimulatedDevice], ports: Mapping[str, Sequence[Port]] = MappingProxyType({})
+    ) -> None:
+        """Tell of the GPUs among these devices, which are those that are there now; `ports` are by their names."""
         gpus = [device for device in devices if isinstance(device, Gpu)]
         self.path.parent.mkdir(exist_ok=True)
-        cards = [text for gpu in gpus for text in card(gpu, self._faults.get(gpu.name, WELL))]
+        cards = [text for gpu in gpus for text in card(gpu, self._faults.get(gpu.name, WELL), ports.get(gpu.name, ()))]
         write(self._scenario, [line("driver"), *cards])
 
     def fault(self, name: str, fault: Fault, *, clear: bool) -> Fault:

@@ -2,24 +2,35 @@
 
 import asyncio
 from collections.abc import Iterator
-
-from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
+from functools import partial
 
 from xpu_shared.labels.labeller import Labeller
-from xpu_shared.labels.metrics import labeller_metrics
-from xpu_shared.program.every_page import alive, build_info
+from xpu_shared.labels.metrics import labeller_samples
+from xpu_shared.program.every_page import alive, build_sample
+from xpu_shared.program.exposition import Family, Kind, Sample
 from xpu_shared.program.prepared import Prepared
 from xpu_shared.program.web import serve_metrics
-from xpu_shared.telemetry.metrics import publisher_metrics
 from xpu_shared.telemetry.publisher import Publisher
 from xpu_shared.telemetry.readings import DeviceSnapshot
+from xpu_shared.telemetry.samples import publisher_samples
 from xpu_sidecars.level_zero.attributing import Attributing, Held
 from xpu_sidecars.level_zero.page import MetricsPage
 from xpu_sidecars.level_zero.published import STARTING, Published
 from xpu_sidecars.level_zero.settings import SidecarSettings
 from xpu_sidecars.level_zero.supervisor import Supervisor
+
+COUNTER, GAUGE = Kind.COUNTER, Kind.GAUGE
+SOURCE_UP = Family("xpu_source_up", GAUGE, "1 while the library is read.")
+STARTS = Family("xpu_collector_starts_total", COUNTER, "Collector processes started.")
+FAILURES = Family("xpu_collector_failures_total", COUNTER, "Collector processes that crashed or hung.")
+ABANDONED = Family("xpu_collector_abandoned", GAUGE, "Collector processes that cannot be killed.")
+DEVICES = Family("xpu_collector_devices", GAUGE, "GPUs by how they are sampled.")
+FAILED_CALLS = Family(
+    "xpu_collector_failed_calls_total", COUNTER, "Calls into the library that failed, since it was opened."
+)
+DROPPED_SAMPLES = Family(
+    "xpu_collector_dropped_samples_total", COUNTER, "Values that cannot be, and counters that were reset."
+)
 
 
 class Observation:
@@ -35,9 +46,7 @@ class Observation:
         *,
         program: str,
     ) -> None:
-        registry = CollectorRegistry()
-        registry.register(SidecarCollector(published, supervisor, publisher, labeller, program=program))
-        prepared = Prepared(registry)
+        prepared = Prepared(partial(own_samples, published, supervisor, publisher, labeller, program=program))
         self._attributing = (
             Attributing(settings.kubelet_dir, on_change=self._pods_changed) if settings.pod_attribution else None
         )
@@ -82,62 +91,34 @@ def readiness(published: Published, obstacle: str) -> tuple[bool, str]:
     return True, f"unavailable: {published.unavailable}" if published.unavailable else "ok"
 
 
-class SidecarCollector(Collector):
-    """Turns the collector's state into metrics, from the thread that renders the page."""
+def own_samples(
+    published: Published, supervisor: Supervisor, publisher: Publisher, labeller: Labeller | None, *, program: str
+) -> Iterator[Sample]:
+    """What the sidecar says of itself, from the thread that renders the page."""
+    yield build_sample(program)
+    yield SOURCE_UP, {}, not published.unavailable
+    yield STARTS, {}, supervisor.starts
+    yield FAILURES, {}, supervisor.crashes
+    yield ABANDONED, {}, len(supervisor.abandoned)
+    yield from _devices(published)
+    yield from _counts(published)
+    if labeller is not None:
+        yield from labeller_samples(labeller)
+    yield from publisher_samples(publisher.counters)
 
-    def __init__(
-        self,
-        published: Published,
-        supervisor: Supervisor,
-        publisher: Publisher,
-        labeller: Labeller | None,
-        *,
-        program: str,
-    ) -> None:
-        self._published = published
-        self._labeller = labeller
-        self._supervisor = supervisor
-        self._publisher = publisher
-        self._program = program
 
-    def collect(self) -> Iterator[Metric]:
-        published, supervisor = self._published, self._supervisor
-        yield build_info(self._program)
-        yield GaugeMetricFamily("xpu_source_up", "1 while the library is read.", value=not published.unavailable)
-        yield CounterMetricFamily("xpu_collector_starts", "Collector processes started.", value=supervisor.starts)
-        yield CounterMetricFamily(
-            "xpu_collector_failures", "Collector processes that crashed or hung.", value=supervisor.crashes
-        )
-        yield GaugeMetricFamily(
-            "xpu_collector_abandoned", "Collector processes that cannot be killed.", value=len(supervisor.abandoned)
-        )
-        yield self._devices()
-        yield from self._counts()
-        if self._labeller is not None:
-            yield from labeller_metrics(self._labeller)
-        yield from publisher_metrics(self._publisher.counters)
+def _devices(published: Published) -> Iterator[Sample]:
+    known, alone = set(published.readings) - set(published.gone), set(published.left_alone)
+    hanging = set(published.hanging) - alone
+    yield DEVICES, {"state": "sampled"}, len(known - hanging - alone)
+    yield DEVICES, {"state": "hanging"}, len(hanging)
+    yield DEVICES, {"state": "left_alone"}, len(alone)
 
-    def _devices(self) -> Metric:
-        metric = GaugeMetricFamily("xpu_collector_devices", "GPUs by how they are sampled.", labels=("state",))
-        known, alone = set(self._published.readings) - set(self._published.gone), set(self._published.left_alone)
-        hanging = set(self._published.hanging) - alone
-        metric.add_metric(("sampled",), len(known - hanging - alone))
-        metric.add_metric(("hanging",), len(hanging))
-        metric.add_metric(("left_alone",), len(alone))
-        return metric
 
-    def _counts(self) -> Iterator[Metric]:
-        labels = ("pci_bdf", "group")
-        failed = CounterMetricFamily(
-            "xpu_collector_failed_calls", "Calls into the library that failed, since it was opened.", labels=labels
-        )
-        dropped = CounterMetricFamily(
-            "xpu_collector_dropped_samples", "Values that cannot be, and counters that were reset.", labels=labels
-        )
-        gone = set(self._published.gone)
-        for (address, group), count in dict(self._published.counts).items():
-            if address in gone:
-                continue
-            failed.add_metric((address, group), count.failed_calls)
-            dropped.add_metric((address, group), count.dropped_samples)
-        yield from (failed, dropped)
+def _counts(published: Published) -> Iterator[Sample]:
+    gone = set(published.gone)
+    for (address, group), count in dict(published.counts).items():
+        if address not in gone:
+            labels = {"pci_bdf": address, "group": group}
+            yield FAILED_CALLS, labels, count.failed_calls
+            yield DROPPED_SAMPLES, labels, count.dropped_samples

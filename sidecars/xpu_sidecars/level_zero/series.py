@@ -1,7 +1,7 @@
 """The series of GPUs. A value that is not known has none, nor has a device that is gone; names are in `families.py`."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from xpu_shared.program.exposition import Series, labels_text
@@ -45,6 +45,7 @@ def series(
     taken: float,
     holders_known: float | None,
     interval: float,
+    after_each: Callable[[], None] = lambda: None,
 ) -> Series:
     """All that is said of the GPUs.
 
@@ -53,6 +54,7 @@ def series(
         taken: when the snapshot was put together, Unix seconds.
         holders_known: when the attribution was true, Unix seconds; None: never, or nobody asks.
         interval: seconds between samples.
+        after_each: called after each device, to let others work.
     """
     found = Series()
     found.add(families.SNAPSHOT, "", taken)
@@ -65,6 +67,7 @@ def series(
         ages = [status.age for status in device.groups.values() if status.age is not None]
         if ages:
             found.add(families.SAMPLE, labels_text({"pci_bdf": device.pci_address}), round(taken - min(ages), 3))
+        after_each()
     shown = present | {device.pci_address for device in snapshot.devices}
     for share in attribution.shares:
         if share.pci_address in shown:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SHUTDOWN = 2.0  # seconds for everything to end; nothing is lost when it does not
 LOOK = 2.0  # seconds between looks at the kernel's GPUs
 SECOND_CHANCE = 300.0  # seconds until devices are enumerated again for the sake of one that is lost or left alone
-SWITCH_INTERVAL = 0.001  # seconds that the thread which renders the metrics keeps others waiting; 0.005 by default
+SWITCH_INTERVAL = 0.0002  # seconds that a thread which computes keeps a scrape waiting, at each step; 0.005 by default
 SOURCE = "level-zero"
 SHORTEST_VALIDITY = 1.0  # seconds: a busy machine may be late by that
 VALIDITY = 3.0  # intervals without a message after which the last one is stale

@@ -84,6 +84,7 @@ class XelinkCollector(Collector):
             errors.add_metric((reason,), count)
         yield errors
         yield from link_metrics(shown)
+        yield up_metric(shown, state.pairs)
         yield from port_metrics(shown.ports)
         yield from labeller_metrics(self._labeller)
         yield from publisher_metrics(self._publisher.counters)
@@ -115,8 +116,17 @@ def link_metrics(shown: TopologySnapshot) -> Iterator[Metric]:
     yield from (topology, lanes, rates, links)
 
 
+def up_metric(shown: TopologySnapshot, pairs: Iterable[tuple[End, End]]) -> Metric:
+    """1 for a link that can be used, 0 for one that was there before."""
+    metric = GaugeMetricFamily("gpu_xelink_link_up", "1 a link, 0 one that was there before.", labels=PAIR_LABELS)
+    up = {(link.a, link.b) for link in shown.links}
+    for a, b in sorted({*pairs, *up}):
+        metric.add_metric((a.pci_address, str(a.tile), b.pci_address, str(b.tile)), (a, b) in up)
+    return metric
+
+
 def links_of_devices(shown: TopologySnapshot) -> dict[tuple[str, str], int]:
-    """How many links each device has, by address and status: those up, and ports that are down."""
+    """How many links each device has, by address and status."""
     counts: Counter[tuple[str, str]] = Counter()
     for device in shown.devices:
         counts[device.pci_address, "healthy"] += 0

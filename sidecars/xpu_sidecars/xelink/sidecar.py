@@ -93,7 +93,7 @@ class Sidecar:
         self._labels: dict[str, str] = {}  # as last decided
         self._labels_trouble = ""
         self._troubles = Changes()
-        self._reason = ""
+        self._reason: str | None = None  # as last said
         self._published_at: float | None = None  # monotonic seconds
 
     async def run(self) -> None:

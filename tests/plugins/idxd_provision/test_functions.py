@@ -44,10 +44,22 @@ def test_back_at_idxd_the_override_goes_and_the_device_is_configured(pair: IdxdN
     assert results(pair.apply(layout(queue(0)), driver="idxd")) == {"dsa2": "unchanged"}
 
 
-def test_without_a_word_functions_stay_where_they_are(pair: IdxdNode) -> None:
+def test_without_a_word_what_was_given_to_vfio_comes_back_and_nothing_else(pair: IdxdNode) -> None:
     pair.apply(driver="vfio-pci")
+    assert results(pair.apply(layout(queue(0)))) == {ADDRESS: "changed", "dsa2": "changed"}
 
+    pair.sysfs.write(f"bus/pci/devices/{ADDRESS}/driver/unbind", ADDRESS)
     assert pair.apply(layout(queue(0))) == []
+    assert results(pair.apply(layout(queue(0)), driver="idxd")) == {ADDRESS: "changed", "dsa2": "changed"}
+
+
+def test_a_function_that_a_virtual_machine_has_open_is_kept(pair: IdxdNode) -> None:
+    pair.apply(driver="vfio-pci")
+    (pair.tree.sysfs / "bus/pci/devices" / ADDRESS / "enable").write_text("1\n")
+    (outcome,) = pair.apply(layout(queue(0)))
+
+    assert (outcome.result, outcome.writes) == ("busy", ())
+    assert "is enabled: a program or virtual machine has it open" in outcome.messages[0]
 
 
 def test_a_function_with_clients_is_kept(pair: IdxdNode) -> None:

@@ -32,8 +32,7 @@ def essence(state: IdxdState) -> IdxdState:
     return replace(state, queues=kept, engines=engines, groups={}, command_status=0)
 
 
-@pytest.mark.parametrize("enabled", [True, False])
-@pytest.mark.parametrize("after_it", [True, False])
+@pytest.mark.parametrize(("enabled", "after_it"), [(True, True), (True, False), (False, True)])
 def test_killed_at_any_write_and_run_again_ends_as_an_undisturbed_run(
     tmp_path: Path, *, enabled: bool, after_it: bool
 ) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from layouts import BULK, layout, queue
-from provisioned import HandClock, IdxdNode, Interposed, logging_as_it_was
+from provisioned import HandClock, IdxdNode, Interposed, logging_as_it_was, results
 from xpu_plugins.idxd_provision.program import PROGRAM
 from xpu_shared.provisioning.lock import locked
+from xpu_simulator.families.idxd.device import Dsa
 
 
 @pytest.fixture(autouse=True)
@@ -154,29 +155,39 @@ def test_the_program_starts_and_plans_without_what_it_does_not_need(node: IdxdNo
     assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "[]")
 
 
-def test_a_device_that_is_used_meanwhile_is_left_alone(node: IdxdNode) -> None:
+def test_a_device_that_is_used_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    node = IdxdNode(tmp_path, Dsa(number=0), Dsa(number=2))
     node.apply(BULK)
 
     class Opened(Interposed):
-        """A client opens the queue between the plan and the first write."""
+        """A client opens a queue of dsa2 while dsa0 is configured."""
 
-        looks = 0
-
-        def read(self, path: str) -> str:
-            if path.endswith("dsa11/state"):
-                Opened.looks += 1
-            if Opened.looks == 2 and path.endswith("wq11.5/clients"):
-                return "1"
-            return super().read(path)
+        def write(self, path: str, text: str) -> None:
+            if not self.writes:
+                node.become("dsa2", queues=(replace(node.state("dsa2").queues[0], clients=1),))
+            super().write(path, text)
 
     kernel = Opened(node.sysfs)
-    (outcome,) = node.apply(layout(queue(0)), sysfs=kernel)
-    assert (outcome.result, kernel.writes) == ("busy", [])
+    outcomes = node.apply(layout(queue(0)), sysfs=kernel)
+
+    assert results(outcomes) == {"dsa0": "changed", "dsa2": "busy"}
+    assert not any("wq2." in path for path, _ in kernel.writes)
+
+
+def test_a_kernel_that_forgets_what_was_written_is_told(node: IdxdNode) -> None:
+    class Forgetful(Interposed):
+        def write(self, path: str, text: str) -> None:
+            super().write(path, text)
+            if path.endswith("user/bind"):
+                (queue,) = node.state().queues
+                node.become(queues=(replace(queue, priority=1),))
+
+    (outcome,) = node.apply(BULK, sysfs=Forgetful(node.sysfs))
+    assert (outcome.result, outcome.wrong) == ("failed", True)
+    assert "writes more are needed" in outcome.messages[0]
 
 
 def test_eight_devices_with_eight_queues_take_less_than_a_second_of_planning(tmp_path: Path) -> None:
-    from xpu_simulator.families.idxd.device import Dsa
-
     node = IdxdNode(tmp_path, *(Dsa(number=2 * number) for number in range(8)))
     entries = layout(*(queue(number, size=16) for number in range(8)))
     started = time.perf_counter()

@@ -18,7 +18,7 @@ def test_a_counter_has_its_suffix_in_samples_and_in_openmetrics_only_there() -> 
     sample = 'demo_bytes_total{pci_bdf="0000:3b:00.0"} 5\n'
     text = f"# HELP demo_bytes_total Bytes.\n# TYPE demo_bytes_total counter\n{sample}"
     assert series.text(openmetrics=False) == text
-    assert series.text(openmetrics=True) == f"# HELP demo_bytes Bytes.\n# TYPE demo_bytes counter\n{sample}"
+    assert series.text(openmetrics=True) == f"# HELP demo_bytes Bytes.\n# TYPE demo_bytes counter\n{sample}# EOF\n"
 
 
 def test_what_is_not_known_or_no_number_has_no_series_and_no_heading() -> None:
@@ -27,6 +27,13 @@ def test_what_is_not_known_or_no_number_has_no_series_and_no_heading() -> None:
         series.add(GAUGE, "", value)
 
     assert series.text(openmetrics=False) == ""
+
+
+def test_yes_is_1_and_no_is_0() -> None:
+    series = Series()
+    series.extend([(GAUGE, {"n": 1}, True), (GAUGE, {"n": 2}, False)])
+
+    assert series.text(openmetrics=False).splitlines()[2:] == ['demo_celsius{n="1"} 1', 'demo_celsius{n="2"} 0']
 
 
 def test_a_label_without_a_value_is_left_out_and_0_is_a_value() -> None:
@@ -64,7 +71,7 @@ def test_both_formats_are_read_as_what_was_added(samples: dict[str, float]) -> N
         expected = {text: float(abs(value) if sign else value) for text, value in samples.items()}
         for parsed in (
             parse_text(series.text(openmetrics=False)),
-            parse_openmetrics(series.text(openmetrics=True) + "# EOF\n"),
+            parse_openmetrics(series.text(openmetrics=True)),
         ):
             found = {sample.labels["model"]: float(sample.value) for metric in parsed for sample in metric.samples}
             assert found == expected

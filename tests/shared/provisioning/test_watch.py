@@ -66,6 +66,7 @@ async def test_a_device_that_appears_is_noticed_and_sigterm_ends_with_0(tmp_path
         await says("dsa4: bus/dsa/")
         child.send_signal(signal.SIGTERM)
         await says("stops")
+        child.send_signal(signal.SIGTERM)  # a second one, when it is as good as gone
     finally:
         if child.returncode is None:
             child.send_signal(signal.SIGTERM)

@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import re
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -211,6 +213,18 @@ def test_a_sink_or_name_that_cannot_be_used_ends_the_program_with_2(arguments: t
     assert expected in program.log
 
 
+def test_nothing_costly_is_imported_before_it_is_needed() -> None:
+    """gRPC comes with the kubelet's socket, YAML with a file, TLS with --label-sink=node, the library in a child."""
+    code = (
+        "import sys, xpu_sidecars.level_zero.__main__, xpu_sidecars.level_zero.sidecar,"
+        " xpu_sidecars.level_zero.observation; print(*({'grpc', 'prometheus_client', 'yaml', 'pydantic', 'ctypes',"
+        " 'xpu_shared.api_server', 'xpu_wire.podresources_v1_pb2'} & sys.modules.keys()))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.split() == []
+
+
 async def test_pods_are_named_soon_after_they_start_and_not_after_they_end(library: Scenario) -> None:
     with machine(library, 2) as node:
         await asyncio.to_thread(node.program.read_until, "no pods in metrics until the kubelet's socket is there")
@@ -233,10 +247,7 @@ async def test_churn_of_ten_pods_a_second_is_never_told_wrong(library: Scenario)
         async with kubelet_with(node) as kubelet:
             churn, scrapes = Churn(kubelet, node.addresses), Scrapes()
             await appears(node, "xpu_pod_resources_last_success_timestamp_seconds", count=1, within=20)
-            reading = asyncio.create_task(scrapes.run(url, churn, pause=0.1))
-            await churn.run(seconds=8, per_second=10)
-            reading.cancel()
-            await asyncio.wait({reading})
+            await asyncio.gather(scrapes.run(url, churn, seconds=8, pause=0.1), churn.run(seconds=8, per_second=10))
     assert scrapes.wrong == []
     assert churn.changes >= 60
     assert scrapes.with_pods > 10

@@ -109,6 +109,8 @@ def test_a_link_that_breaks_and_comes_back(library: Scenario, tmp_path: Path) ->
         broken = program.until(lambda snapshot: not snapshot.links and snapshot.ports)
         program.wait_for_labels(EMPTY)
         assert broken.state is TopologyState.NONE
+        pair = f'pci_bdf="{ZERO}",remote_pci_bdf="{ONE}",remote_subdevice_id="0",subdevice_id="0"'
+        assert f"gpu_xelink_link_up{{{pair}}} 0.0" in program.page("/metrics")[1]
         assert [port.status for port in broken.ports] == [PortStatus.FAILED, PortStatus.HEALTHY]
         assert [problem.text for problem in broken.problems] == ["leads to port 1.0.1, which does not lead back"]
         library.says(*TWO_GPUS)

@@ -91,7 +91,7 @@ def problem(sysfs: Sysfs, address: str) -> str:
     if sysfs.exists(f"{place}/physfn"):
         return "it is a virtual function"
     driver = _target(sysfs, f"{place}/driver")
-    if driver != DRIVER:
+    if driver != DRIVER and not sysfs.exists(f"{DRIVER_DIRECTORY}/{address}"):
         return f"it is bound to {driver or 'no driver'}, not to {DRIVER}"
     if not _number(sysfs, f"{place}/sriov_totalvfs"):
         return "it has no SR-IOV: sriov_totalvfs is 0 or missing"
@@ -130,7 +130,7 @@ def _virtual(sysfs: Sysfs, parent: str, number: int) -> VirtualFunction | None:
     return VirtualFunction(
         number=number,
         address=address,
-        driver=_target(sysfs, f"{place}/driver"),
+        driver=_target(sysfs, f"{place}/driver") or (DRIVER if nodes else ""),
         locked=_number(sysfs, f"{parent}/vf{number}_resources/locked") == 1,
         resources=_amounts(sysfs, f"{parent}/vf{number}_resources"),
         node=nodes[0] if nodes else "",

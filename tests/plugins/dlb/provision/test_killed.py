@@ -9,11 +9,16 @@ import pytest
 from provisioned import PF, DlbNode, Interposed, KilledError, results
 from xpu_simulator.families.dlb.device import Dlb
 
-NEW: dict[str, Any] = {"num_vfs": 2, "resources": "equal"}
+NEW: dict[str, Any] = {
+    "num_vfs": 2,
+    "resources": {"num_ldb_ports": 8, "num_sched_domains": 4, "num_hist_list_entries": 16},
+}
+OTHER_SHARES = {"num_vfs": 2, "resources": {"num_ldb_ports": 32, "num_sched_domains": 2}}
 
 
-@pytest.mark.parametrize("before", [None, {"num_vfs": 2, "resources": {"num_ldb_ports": 8}}, {"num_vfs": 1}])
-@pytest.mark.parametrize("after_it", [True, False])
+@pytest.mark.parametrize(
+    ("before", "after_it"), [(None, True), (None, False), (OTHER_SHARES, True), ({"num_vfs": 1}, True)]
+)
 def test_killed_at_any_write_and_run_again_ends_as_an_undisturbed_run(
     tmp_path: Path, before: dict[str, Any] | None, *, after_it: bool
 ) -> None:
