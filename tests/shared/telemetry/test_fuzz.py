@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from fuzz.__main__ import SEEDS, main, take
+from fuzz.frames import SEEDS, main, take
 from fuzz.mutations import mutated
 from xpu_shared.telemetry import decoding
 from xpu_shared.telemetry.decoding import SnapshotReader
@@ -26,8 +26,8 @@ def test_it_reaches_every_way_to_drop_a_message_or_a_value() -> None:
 
     malformed = {"topic", "not protobuf", "schema", "payload", "sender", "validity", "sequence", "time"}
     assert reasons >= malformed | {"stale", "clock skew"}
-    values = {"device twice", "device without address", "implausible value", "port that cannot be", "too many"}
-    assert set(reader.dropped) == values
+    dropped = {"device twice", "device without address", "implausible value", "port that cannot be", "too many"}
+    assert set(reader.dropped) == dropped
 
 
 def test_it_would_find_a_value_that_is_let_through(
