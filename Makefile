@@ -8,14 +8,14 @@ INSTALLED := .venv/installed
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-demo: $(INSTALLED)  ## Run simulated nodes for about 50 seconds: four GPUs and their sidecar, linked GPUs, and a Xeon with the node agent.
-	@$(BIN)/xpu-simulator run four-gpus --plugin "xpu-gpu-plugin --telemetry {telemetry} --health-leave-dwell=3s" \
-		--sidecar xpu-level-zero-sidecar --scenario demo
+demo: $(INSTALLED)  ## Run simulated nodes for half a minute: a Xeon with the node agent, linked GPUs, four GPUs and their sidecar.
+	@$(BIN)/xpu-simulator run xeon --plugin xpu-node-agent --scenario xeon
 	@echo
 	@$(BIN)/xpu-simulator run two-islands --plugin "xpu-gpu-plugin --allocation-policy=topology --telemetry {topology} \
 		--health-management=false" --sidecar xpu-xelink-sidecar --scenario xelink
 	@echo
-	@$(BIN)/xpu-simulator run xeon --plugin xpu-node-agent --scenario xeon
+	@$(BIN)/xpu-simulator run four-gpus --plugin "xpu-gpu-plugin --telemetry {telemetry} --health-leave-dwell=3s" \
+		--sidecar xpu-level-zero-sidecar --scenario demo
 
 test: $(INSTALLED)  ## Run the tests.
 	$(BIN)/pytest
