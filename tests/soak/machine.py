@@ -94,6 +94,7 @@ async def machine(node: Node, commands: Sequence[str], log: Path) -> AsyncIterat
     with log.open("w") as out, Workspace() as workspace:
         root = workspace.root
         (root / "clock").write_text("0")
+        (root / "features.d").mkdir()
         page = Story(out, colour=False)
         report = Report(page)
         paths = [_paths(root, number, port) for number in range(len(commands))]
@@ -123,4 +124,6 @@ def _paths(root: Path, number: int, metrics_port: int) -> Mapping[str, Path | st
         "level_zero_library": root / "level-zero" / SONAME,
         "telemetry": f"ipc://{root}/telemetry/level-zero.sock",
         "metrics": f"127.0.0.1:{metrics_port}",
+        "metrics_address": "127.0.0.1:0",  # of a sidecar; the oracle reads the plugin's page
+        "features_dir": root / "features.d",
     }

@@ -14,7 +14,6 @@ from xpu_shared.labels.sinks import NoSinkError, Sink, open_sinks
 from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
 from xpu_shared.program.signals import end_at_last
-from xpu_shared.program.without_tls import import_metrics_library
 from xpu_shared.sockets import SocketError
 from xpu_shared.telemetry.curve import AllowedKeys, KeyFileError, read_key
 from xpu_shared.telemetry.publisher import Publisher, ServerKeys
@@ -51,8 +50,6 @@ def run(settings: SidecarSettings, *, program: str) -> int:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
     sys.setswitchinterval(SWITCH_INTERVAL)
-    if settings.metrics_address is not None:
-        import_metrics_library()
     asyncio.run(Sidecar(settings, keys, sinks, program=program).run())
     return 0
 
