@@ -13,9 +13,9 @@ import zmq
 from telemetry_examples import envelope
 from xpu_shared.telemetry.bounds import Limits
 from xpu_shared.telemetry.clocks import boot_id
-from xpu_shared.telemetry.curve import ClientKeys
+from xpu_shared.telemetry.curve import ClientKeys, ServerKeys
 from xpu_shared.telemetry.envelope import encode
-from xpu_shared.telemetry.publisher import Publisher, ServerKeys
+from xpu_shared.telemetry.publisher import Publisher
 from xpu_shared.telemetry.readings import DeviceSnapshot
 from xpu_shared.telemetry.subscriber import Clock, Subscriber
 

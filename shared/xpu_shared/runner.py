@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,8 +22,8 @@ from xpu_shared.plugin import Plugin
 from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
 from xpu_shared.program.settings import PluginSettings
-from xpu_shared.program.signals import end_at_last, ignore_signals
 from xpu_shared.program.without_tls import import_metrics_library
+from xpu_shared.program.working import until_signalled
 from xpu_shared.threads import in_daemon_thread
 
 if TYPE_CHECKING:
@@ -62,30 +61,9 @@ class Runner:
 
     async def run(self) -> None:
         """Run until a signal comes or the task is cancelled."""
-        loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
-
-        def on_signal(*_: object) -> None:
-            ignore_signals()
-            # Not the loop's own way: a loop that is stuck in a call would not hear of it.
-            with contextlib.suppress(RuntimeError):  # the loop has ended already
-                loop.call_soon_threadsafe(stop.set)
-            with contextlib.suppress(RuntimeError):  # no thread can be had, so nothing that hangs is ended by one
-                end_at_last(SHUTDOWN)
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, on_signal)
-        work = asyncio.create_task(self._work())
-        stopped = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():  # it never ends by itself; what nobody foresaw is told by the exit code too
-                work.result()
-            log.info("stops", program=self._program)
-        finally:
-            stopped.cancel()
-            work.cancel()
-            await asyncio.wait({work})
+        await until_signalled(
+            self._work(), shutdown=SHUTDOWN, stopping=lambda: log.info("stops", program=self._program)
+        )
 
     async def _work(self) -> None:
         settings = self._settings

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from xpu_shared.health import Evidence, Finding
 from xpu_shared.telemetry.kinds import Group, LinkStatus, MemoryHealth, RasSeverity, TemperatureKind
-from xpu_shared.telemetry.readings import DeviceReading, DeviceState, MemoryModule, PciLink, RasErrorSet
+from xpu_shared.telemetry.readings import DeviceReading, DeviceState, MemoryModule, PciLink
 
 OLDEST = 60.0  # seconds: an older sample says nothing any more, unless its source speaks more seldom
 LOST = 2  # rounds in a row in which the device did not answer
@@ -174,24 +174,8 @@ def _ras(reading: DeviceReading, limit: int) -> dict[str, Seen]:
 def uncorrectable_errors(reading: DeviceReading) -> int | None:
     """Of all tiles and categories; None when none is counted."""
     sets = [errors for errors in reading.ras if errors.severity is RasSeverity.UNCORRECTABLE]
-    counts = [count for errors in sets for count in _counts(errors)]
+    counts = [count for errors in sets for count in errors.counts.values() if count is not None]
     return sum(counts) if counts else None
-
-
-def _counts(errors: RasErrorSet) -> list[int]:
-    categories = (
-        errors.resets,
-        errors.programming_errors,
-        errors.driver_errors,
-        errors.compute_errors,
-        errors.non_compute_errors,
-        errors.cache_errors,
-        errors.display_errors,
-        errors.memory_errors,
-        errors.scale_errors,
-        errors.l3_fabric_errors,
-    )
-    return [count for count in categories if count is not None]
 
 
 def _warnings(reading: DeviceReading) -> list[str]:

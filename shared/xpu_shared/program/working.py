@@ -1,11 +1,12 @@
 """A program at work on an event loop until SIGTERM or SIGINT."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from xpu_shared.program.signals import end_at_last
+from xpu_shared.program.signals import ENDING, end_at_last, ignore_signals
 
 
 async def until_signalled(
@@ -21,16 +22,20 @@ async def until_signalled(
     stop = asyncio.Event()
 
     def on_signal(*_: object) -> None:
-        end_at_last(shutdown)
-        loop.call_soon_threadsafe(stop.set)
+        ignore_signals()
+        # Not the loop's own way: a loop that is stuck in a call would not hear of it.
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(stop.set)
+        with contextlib.suppress(RuntimeError):  # no thread can be had, so nothing that hangs is ended by one
+            end_at_last(shutdown)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING:
         signal.signal(number, on_signal)
     working = asyncio.ensure_future(work)
     stopped = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
+        if working.done():  # it never ends by itself; what nobody foresaw is told by the exit code too
             working.result()
         stopping()
     finally:

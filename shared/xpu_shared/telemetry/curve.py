@@ -69,12 +69,27 @@ class AllowedKeys:
         self._keys, self._version = frozenset(keys), version
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerKeys:
+    """What a publisher needs."""
+
+    secret: bytes
+    allowed: AllowedKeys
+
+
 def read_key(path: Path) -> bytes:
     """The one key in a file; KeyFileError when there is none."""
     key = _content(path).strip()
     if not KEY.fullmatch(key):
         raise KeyFileError(f"{path}: expected one key of 40 characters of Z85, found {len(key)} bytes")
     return key
+
+
+def server_keys(secret_file: Path | None, allowed_file: Path | None) -> ServerKeys | None:
+    """A publisher's keys, None without both files; KeyFileError when a file cannot be used."""
+    if secret_file is None or allowed_file is None:
+        return None
+    return ServerKeys(secret=read_key(secret_file), allowed=AllowedKeys(allowed_file))
 
 
 def client_keys(secret_file: Path, server_file: Path) -> ClientKeys:

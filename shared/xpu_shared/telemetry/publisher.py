@@ -8,7 +8,6 @@ import asyncio
 import errno
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import zmq
@@ -17,7 +16,7 @@ from xpu_shared.program.logs import Log
 from xpu_shared.sockets import SocketError
 from xpu_shared.telemetry.clocks import boot_id, start_sequence
 from xpu_shared.telemetry.counters import PublisherCounters
-from xpu_shared.telemetry.curve import AllowedKeys
+from xpu_shared.telemetry.curve import AllowedKeys, ServerKeys
 from xpu_shared.telemetry.envelope import encode
 from xpu_shared.telemetry.outlet import DOMAIN, Outlet
 from xpu_shared.telemetry.readings import DeviceSnapshot, Message
@@ -29,14 +28,6 @@ if TYPE_CHECKING:
 REPEAT = 0.05  # seconds between repetitions: newcomers that come at once are served at once
 
 log = Log("telemetry")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerKeys:
-    """What tcp:// needs of a publisher."""
-
-    secret: bytes
-    allowed: AllowedKeys
 
 
 class _Door:

@@ -145,6 +145,22 @@ class RasErrorSet:
     scale_errors: int | None = None
     l3_fabric_errors: int | None = None
 
+    @property
+    def counts(self) -> Mapping[str, int | None]:
+        """By category."""
+        return {
+            "resets": self.resets,
+            "programming_errors": self.programming_errors,
+            "driver_errors": self.driver_errors,
+            "compute_errors": self.compute_errors,
+            "non_compute_errors": self.non_compute_errors,
+            "cache_errors": self.cache_errors,
+            "display_errors": self.display_errors,
+            "memory_errors": self.memory_errors,
+            "scale_errors": self.scale_errors,
+            "l3_fabric_errors": self.l3_fabric_errors,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firmware:

@@ -23,18 +23,6 @@ Component = TypeVar("Component", TemperatureSensor, PowerDomain, FrequencyDomain
 
 STATES = (Condition.OK, Condition.DEGRADED, Condition.FAILED)
 MEMORY_STATES = tuple(health for health in MemoryHealth if health is not MemoryHealth.UNKNOWN)
-ERROR_CATEGORIES = (
-    "resets",
-    "programming_errors",
-    "driver_errors",
-    "compute_errors",
-    "non_compute_errors",
-    "cache_errors",
-    "display_errors",
-    "memory_errors",
-    "scale_errors",
-    "l3_fabric_errors",
-)
 
 
 def series(
@@ -167,19 +155,7 @@ def _memory(found: Series, module: MemoryModule, labels: str) -> None:
 def _errors(found: Series, device: DeviceReading, labels: str) -> None:
     places = [labels_text({"subdevice_id": errors.subdevice, "error_type": errors.severity}) for errors in device.ras]
     for where, errors in zip(numbered(places), device.ras, strict=True):
-        values = (
-            errors.resets,
-            errors.programming_errors,
-            errors.driver_errors,
-            errors.compute_errors,
-            errors.non_compute_errors,
-            errors.cache_errors,
-            errors.display_errors,
-            errors.memory_errors,
-            errors.scale_errors,
-            errors.l3_fabric_errors,
-        )
-        for category, value in zip(ERROR_CATEGORIES, values, strict=True):
+        for category, value in errors.counts.items():
             name = category.removesuffix("_errors")
             found.add(families.ERRORS, f'{labels},hw_type="gpu",{where},error_category="{name}"', value)
 

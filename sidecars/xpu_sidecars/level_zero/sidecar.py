@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING
 from xpu_shared.labels.sinks import NoSinkError, Sink, open_sinks
 from xpu_shared.program import logs
 from xpu_shared.program.logs import Log
-from xpu_shared.program.signals import end_at_last
+from xpu_shared.program.working import until_signalled
 from xpu_shared.sockets import SocketError
-from xpu_shared.telemetry.curve import AllowedKeys, KeyFileError, read_key
-from xpu_shared.telemetry.publisher import Publisher, ServerKeys
+from xpu_shared.telemetry.curve import KeyFileError, ServerKeys, server_keys
+from xpu_shared.telemetry.publisher import Publisher
 from xpu_sidecars.level_zero import gpus
 from xpu_sidecars.level_zero.changes import Sayer
 from xpu_sidecars.level_zero.labelling import Labelling
@@ -44,7 +43,7 @@ def run(settings: SidecarSettings, *, program: str) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     logs.configure(settings.log_format, settings.v)
     try:
-        keys = server_keys(settings)
+        keys = server_keys(settings.publish_secret_key, settings.publish_allowed_keys)
         sinks = open_sinks(settings, file_name=FILE_NAME, is_own=is_own(settings.label_namespace))
     except (KeyFileError, NoSinkError) as error:
         print(f"{program}: {error}", file=sys.stderr)
@@ -52,13 +51,6 @@ def run(settings: SidecarSettings, *, program: str) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     asyncio.run(Sidecar(settings, keys, sinks, program=program).run())
     return 0
-
-
-def server_keys(settings: SidecarSettings) -> ServerKeys | None:
-    """The keys for endpoints of tcp://; KeyFileError when a file cannot be used."""
-    if not (settings.publish_secret_key and settings.publish_allowed_keys):
-        return None
-    return ServerKeys(secret=read_key(settings.publish_secret_key), allowed=AllowedKeys(settings.publish_allowed_keys))
 
 
 class Sidecar:
@@ -76,26 +68,9 @@ class Sidecar:
 
     async def run(self) -> None:
         """Run until a signal comes or the task is cancelled."""
-        loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
-
-        def on_signal(*_: object) -> None:
-            end_at_last(SHUTDOWN)
-            loop.call_soon_threadsafe(stop.set)
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, on_signal)
-        work = asyncio.create_task(self._work())
-        stopped = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                work.result()  # it only ends by an error of ours, which the next start may not meet
-            log.info("stops", program=self._program)
-        finally:
-            stopped.cancel()
-            work.cancel()
-            await asyncio.wait({work})
+        await until_signalled(
+            self._work(), shutdown=SHUTDOWN, stopping=lambda: log.info("stops", program=self._program)
+        )
 
     async def _work(self) -> None:
         settings = self._settings

@@ -15,8 +15,8 @@ from xpu_shared.program import logs
 from xpu_shared.program.logs import Changes, Log
 from xpu_shared.program.working import until_signalled
 from xpu_shared.sockets import SocketError
-from xpu_shared.telemetry.curve import AllowedKeys, KeyFileError, read_key
-from xpu_shared.telemetry.publisher import Publisher, ServerKeys
+from xpu_shared.telemetry.curve import KeyFileError, ServerKeys, server_keys
+from xpu_shared.telemetry.publisher import Publisher
 from xpu_sidecars.xelink.keeping import Keeper, snapshot
 from xpu_sidecars.xelink.labelling import labels, own
 from xpu_sidecars.xelink.leftovers import remove_leftovers
@@ -37,20 +37,13 @@ def run(settings: XelinkSettings, *, program: str) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     logs.configure(settings.log_format, settings.v)
     try:
-        keys = server_keys(settings)
+        keys = server_keys(settings.publish_secret_key, settings.publish_allowed_keys)
         sinks = open_sinks(settings)
     except (KeyFileError, NoSinkError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
     asyncio.run(Sidecar(settings, source(settings), sinks, keys, program=program).run())
     return 0
-
-
-def server_keys(settings: XelinkSettings) -> ServerKeys | None:
-    """The keys for endpoints of tcp://; KeyFileError when a file cannot be used."""
-    if not (settings.publish_secret_key and settings.publish_allowed_keys):
-        return None
-    return ServerKeys(secret=read_key(settings.publish_secret_key), allowed=AllowedKeys(settings.publish_allowed_keys))
 
 
 def open_sinks(settings: XelinkSettings) -> list[Sink]:

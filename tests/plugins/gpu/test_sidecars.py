@@ -14,9 +14,9 @@ from xpu_plugins.gpu import sidecars
 from xpu_plugins.gpu.program import PROGRAM
 from xpu_plugins.gpu.sidecars import Sidecars
 from xpu_shared.program.flags import UsageError
-from xpu_shared.telemetry.curve import AllowedKeys
+from xpu_shared.telemetry.curve import AllowedKeys, ServerKeys
 from xpu_shared.telemetry.freshness import Received
-from xpu_shared.telemetry.publisher import Publisher, ServerKeys
+from xpu_shared.telemetry.publisher import Publisher
 
 ADDRESS = "0000:3b:00.0"
 

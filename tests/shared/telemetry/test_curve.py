@@ -10,8 +10,7 @@ from telemetry_examples import full_snapshot
 from telemetry_transport import publishing, snapshot, subscribed, until, version
 from xpu_shared.sockets import SocketError
 from xpu_shared.telemetry.bounds import Limits
-from xpu_shared.telemetry.curve import AllowedKeys, KeyFileError, client_keys, read_key
-from xpu_shared.telemetry.publisher import ServerKeys
+from xpu_shared.telemetry.curve import AllowedKeys, KeyFileError, ServerKeys, client_keys, read_key
 
 
 class Keys:
