@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.figures import Row, milliseconds
 from bench.measurements import Lists, all_healthy
 from bench.process import running
+from processes import children_of
 from xpu_simulator.level_zero.faults import WELL, Fault
 from xpu_simulator.level_zero.node_library import NodeLibrary
 from xpu_simulator.node import Gpu
@@ -28,8 +29,8 @@ class Sidecar:
 
     @property
     def child(self) -> int:
-        (pid,) = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return int(pid)
+        (child,) = children_of(self.pid)
+        return child
 
 
 @asynccontextmanager

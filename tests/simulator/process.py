@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from processes import descendants_of
+
 PLUGIN = Path(__file__).with_name("foreign_plugin.py")
 PATHS = "--kubelet-dir {kubelet_dir} --sysfs-root {sysfs_root} --dev-root {dev_root} --uevent-socket {uevent_socket}"
 COMMAND = f"{sys.executable} {PLUGIN} {PATHS}"
@@ -49,8 +51,3 @@ class Simulator:
             assert select.select([descendant], [], [], 10)[0], "it has left a process behind"
             os.close(descendant)
         self.finish()
-
-
-def descendants_of(pid: int) -> list[int]:
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [*children, *(pid for child in children for pid in descendants_of(child))]

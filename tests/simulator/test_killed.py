@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.process import COMMAND, Simulator, descendants_of
+from processes import descendants_of
+from simulator.process import COMMAND, Simulator
 from xpu_simulator.guardian import PREFIX
 
 DAEMON = ["sleep", "98765.4321"]  # of a number that nobody else sleeps for

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.process import COMMAND, PLUGIN, descendants_of
+from processes import descendants_of
+from simulator.process import COMMAND, PLUGIN
 
 COLUMNS, LINES = 100, 30
 ALTERNATE, NORMAL = "\033[?1049h", "\033[?1049l"

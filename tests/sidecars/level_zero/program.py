@@ -6,8 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,9 @@ from pathlib import Path
 import zmq
 
 from level_zero import Scenario
+from processes import children_of
 from sidecars.level_zero.collecting import has_ended
+from sidecars.running import RunningSidecar
 from xpu_shared.telemetry.decoding import SnapshotReader
 from xpu_shared.telemetry.envelope import DEVICES, decode, subscription
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, Envelope
@@ -23,44 +23,21 @@ from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, Envelop
 PROGRAM = Path(sys.executable).with_name("xpu-level-zero-sidecar")
 
 
-class Program:
+class Program(RunningSidecar):
     def __init__(self, *arguments: str, node: str = "node-1") -> None:
         self.process = subprocess.Popen(
             [PROGRAM, *arguments], stderr=subprocess.PIPE, text=True, env={**os.environ, "NODE_NAME": node}
         )
         self.arguments = arguments
-        self.log = ""
 
     def flag(self, name: str) -> str:
         """The value of a flag it was given."""
         return next(text for text in self.arguments if text.startswith(f"--{name}=")).partition("=")[2]
 
-    def read_until(self, text: str) -> str:
-        """Read the log until a line has `text` in it; that line."""
-        assert self.process.stderr
-        for line in self.process.stderr:
-            self.log += line
-            if text in line:
-                return line
-        raise AssertionError(f"{text!r} is not in:\n{self.log}")
-
     def child(self) -> int:
         """The process id of its collector."""
-        main_thread = Path(f"/proc/{self.process.pid}/task/{self.process.pid}")  # others come and go
-        (child,) = (main_thread / "children").read_text().split()
-        return int(child)
-
-    def page(self, path: str) -> tuple[int, str]:
-        """Status and text of a page; the address is in the log."""
-        if "serves metrics" not in self.log:
-            self.read_until("serves metrics")
-        port = self.log.split('"serves metrics"')[1].split("port=")[1].split()[0]
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
+        (child,) = children_of(self.process.pid)
+        return child
 
     def end_by_itself(self) -> int:
         _, rest = self.process.communicate(timeout=10)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from processes import children_of
 from xpu_simulator.kubelet.events import Event, ListReceived
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_simulator.level_zero.faults import Fault
@@ -71,9 +72,8 @@ class Chain:
         await process.wait()
 
     def collector(self) -> int:
-        pid = self.processes["xpu-level-zero-sidecar"].pid
-        (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(child)
+        (child,) = children_of(self.processes["xpu-level-zero-sidecar"].pid)
+        return child
 
     async def lists_until(self, unhealthy: list[str], *, within: float = PROMISED + BUSY) -> None:
         await self.kubelet.wait_for_list(

@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import zmq
 
 from sidecars.level_zero.program import directory
+from sidecars.running import RunningSidecar
 from xpu_shared.telemetry.envelope import TOPOLOGY, decode, subscription
 from xpu_shared.telemetry.topology import TopologySnapshot
 from xpu_shared.telemetry.topology_messages import TopologyReader
@@ -22,7 +21,7 @@ PROGRAM = Path(sys.executable).with_name("xpu-xelink-sidecar")
 PATIENCE = 15.0  # seconds
 
 
-class Program:
+class Program(RunningSidecar):
     """Running, with a subscription; `root` has its socket and its label file."""
 
     def __init__(self, root: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
@@ -45,7 +44,6 @@ class Program:
             text=True,
             env={**os.environ, "NODE_NAME": "node-1", **(environment or {})},
         )
-        self.log = ""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
@@ -75,25 +73,6 @@ class Program:
             return ["no file"]
         assert first.startswith("# +expiry-time=")
         return rest
-
-    def read_until(self, text: str) -> str:
-        assert self.process.stderr
-        for line in self.process.stderr:
-            self.log += line
-            if text in line:
-                return line
-        raise AssertionError(f"{text!r} is not in:\n{self.log}")
-
-    def page(self, path: str) -> tuple[int, str]:
-        if "serves metrics" not in self.log:
-            self.read_until("serves metrics")
-        port = self.log.split('"serves metrics"')[1].split("port=")[1].split()[0]
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         if self.process.returncode is None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from level_zero import BDF, Scenario, after
-from sidecars.xelink.program import Program, sidecar
+from processes import children_of
+from sidecars.xelink.program import sidecar
 from xpu_shared.telemetry.fabric import End, Port, PortId, PortStatus
 from xpu_shared.telemetry.kinds import Group, Mode
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, DeviceState, GroupStatus, ResultError
@@ -147,23 +148,10 @@ def test_a_child_that_crashes_is_started_again(library: Scenario, tmp_path: Path
     library.says(*TWO_GPUS)
     with sidecar(*flags(library, node(tmp_path, ZERO, ONE)), "--keep-last=1h") as program:
         program.wait_for_labels(LINK)
-        children(program)[0].kill()
+        os.kill(children_of(program.process.pid)[0], signal.SIGKILL)
         program.until(lambda snapshot: snapshot.reason and snapshot.links)
         program.until(lambda snapshot: not snapshot.reason and snapshot.links)
         assert program.file_lines() == [LINK]
-
-
-class _Process:
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-
-    def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-
-
-def children(program: Program) -> list[_Process]:
-    threads = Path(f"/proc/{program.process.pid}/task").iterdir()
-    return [_Process(int(pid)) for thread in threads for pid in (thread / "children").read_text().split()]
 
 
 def test_auto_takes_fabric_ports_where_there_are_any(library: Scenario, tmp_path: Path) -> None:
@@ -187,7 +175,7 @@ def test_auto_asks_xpu_manager_where_there_is_no_port(library: Scenario, tmp_pat
         with sidecar(*arguments, f"--xpum-url={xpum.url}") as program:
             found = program.until(lambda snapshot: snapshot.links)
             assert (found.source, found.devices[0].pci_address) == ("xpum-1.x", address(7))
-            assert children(program) == []  # the library's child is gone
+            assert children_of(program.process.pid) == []  # the library's child is gone
 
 
 def test_auto_without_either_says_what_the_library_says(library: Scenario, tmp_path: Path) -> None:
