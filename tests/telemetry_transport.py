@@ -14,6 +14,7 @@ from telemetry_examples import envelope
 from xpu_shared.telemetry.bounds import Limits
 from xpu_shared.telemetry.clocks import boot_id
 from xpu_shared.telemetry.curve import ClientKeys, ServerKeys
+from xpu_shared.telemetry.decoding import SnapshotReader
 from xpu_shared.telemetry.envelope import encode
 from xpu_shared.telemetry.publisher import Publisher
 from xpu_shared.telemetry.readings import DeviceSnapshot
@@ -34,7 +35,7 @@ def snapshot(text: str) -> DeviceSnapshot:
     return DeviceSnapshot(collector_version=text)
 
 
-def version(subscriber: Subscriber) -> str:
+def version(subscriber: Subscriber[DeviceSnapshot]) -> str:
     """The text of the newest snapshot that came."""
     return subscriber.newest.envelope.payload.collector_version if subscriber.newest else ""
 
@@ -66,10 +67,12 @@ async def subscribed(
     limits: Limits | None = None,
     node: str = "",
     clock: Clock | None = None,
-) -> AsyncIterator[Subscriber]:
+) -> AsyncIterator[Subscriber[DeviceSnapshot]]:
     """A subscriber that reads; it need not be connected yet."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    subscriber = Subscriber(endpoint, context=context, keys=keys, limits=limits, node=node, clock=clock)
+    subscriber = Subscriber(
+        endpoint, reader=SnapshotReader(), context=context, keys=keys, limits=limits, node=node, clock=clock
+    )
     task = asyncio.create_task(subscriber.run())
     try:
         yield subscriber

@@ -14,7 +14,8 @@ from bench.figures import Row, milliseconds
 from bench.sidecar import cpu_seconds, memory
 from xpu_plugins.gpu.fabric import GpuFabric
 from xpu_shared.policy.topology import Place
-from xpu_shared.telemetry.subscriber import TopologySubscriber
+from xpu_shared.telemetry.subscriber import Subscriber
+from xpu_shared.telemetry.topology_messages import TopologyReader
 from xpu_simulator.fabric.description import End
 from xpu_simulator.fabric.xpu_manager import XpuManager
 from xpu_simulator.node import Node
@@ -66,7 +67,7 @@ async def changes(times: int) -> list[Row]:
         known = GpuFabric()
         known.scanned({card: Place() for card in cards}, cards)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        subscriber = TopologySubscriber(f"ipc://{root}/s/xelink.sock", context=context)
+        subscriber = Subscriber(f"ipc://{root}/s/xelink.sock", reader=TopologyReader(), context=context)
         subscriber.listen(lambda: known.take(subscriber.newest) if subscriber.newest else None)
         listening = asyncio.create_task(subscriber.run())
         label_file = root / "features.d/xpum-sidecar-labels.txt"

@@ -11,10 +11,13 @@ import zmq
 from xpu_plugins.gpu.settings import GpuSettings
 from xpu_shared.program.logs import Log
 from xpu_shared.telemetry.curve import ClientKeys, KeyFileError, client_keys
+from xpu_shared.telemetry.decoding import SnapshotReader
 from xpu_shared.telemetry.freshness import News, Received
 from xpu_shared.telemetry.kinds import Group
-from xpu_shared.telemetry.subscriber import Listener, Subscriber, TopologySubscriber
+from xpu_shared.telemetry.readings import DeviceSnapshot
+from xpu_shared.telemetry.subscriber import Subscriber
 from xpu_shared.telemetry.topology import TopologySnapshot
+from xpu_shared.telemetry.topology_messages import TopologyReader
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -34,7 +37,7 @@ class Sidecars:
     """A subscriber for each endpoint and topic, as long as `run` runs."""
 
     def __init__(self, settings: GpuSettings) -> None:
-        self.subscribers: tuple[Listener[Any], ...] = ()
+        self.subscribers: tuple[Subscriber[Any], ...] = ()
         self._settings = settings
 
     async def run(self, take: Take, take_topology: TakeTopology | None = None) -> None:
@@ -63,11 +66,11 @@ class Sidecars:
 
     def _devices(
         self, endpoint: str, context: "zmq.Context[zmq.Socket[bytes]]", keys: ClientKeys | None, take: Take
-    ) -> Subscriber:
+    ) -> Subscriber[DeviceSnapshot]:
         subscriber = Subscriber(
             endpoint,
+            reader=SnapshotReader(groups=GROUPS),
             context=context,
-            groups=GROUPS,
             keys=keys,
             limits=self._settings.telemetry_limits,
             node=_node(endpoint),
@@ -81,9 +84,14 @@ class Sidecars:
         context: "zmq.Context[zmq.Socket[bytes]]",
         keys: ClientKeys | None,
         take: TakeTopology | None,
-    ) -> TopologySubscriber:
-        subscriber = TopologySubscriber(
-            endpoint, context=context, keys=keys, limits=self._settings.telemetry_limits, node=_node(endpoint)
+    ) -> Subscriber[TopologySnapshot]:
+        subscriber = Subscriber(
+            endpoint,
+            reader=TopologyReader(),
+            context=context,
+            keys=keys,
+            limits=self._settings.telemetry_limits,
+            node=_node(endpoint),
         )
         if take is not None:
             _tell_once(subscriber, take)
@@ -95,7 +103,7 @@ def _node(endpoint: str) -> str:
     return "" if endpoint.startswith("ipc://") else os.environ.get("NODE_NAME", "")
 
 
-def _tell_once(subscriber: Listener[P], take: Callable[[News[P]], None]) -> None:
+def _tell_once(subscriber: Subscriber[P], take: Callable[[News[P]], None]) -> None:
     """Have each message taken once. Listeners are also told when the newest becomes stale, which others find out."""
     seen: list[News[P] | None] = [None]
 

@@ -64,14 +64,14 @@ class FileSink:
 def open_sinks(
     settings: LabelSettings,
     *,
-    file_name: str,
+    file: Path,
     is_own: Callable[[str], bool],
     environment: Mapping[str, str] = os.environ,
 ) -> list[Sink]:
     """The sinks that were chosen.
 
     Args:
-        file_name: of the feature file in `--features-dir`.
+        file: the feature file.
         is_own: whether a label's key, with its namespace, is this program's.
     Raises:
         NoSinkError: there is no node or API server to write to.
@@ -79,7 +79,7 @@ def open_sinks(
     sinks: list[Sink] = []
     for sink in settings.label_sinks:
         if sink == NFD:
-            sinks.append(FileSink(settings.features_dir / file_name))
+            sinks.append(FileSink(file))
         elif sink == NODE:
             from xpu_shared.labels.node_sink import NodeSink  # noqa: PLC0415 - TLS, 4 MiB that only this sink needs
 

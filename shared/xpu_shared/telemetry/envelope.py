@@ -5,6 +5,7 @@ NUL is no prefix of another topic's.
 """
 
 import re
+from collections import Counter
 from typing import Final, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -40,6 +41,10 @@ class Reader(Protocol[R_co]):
 
     @property
     def topic(self) -> bytes: ...
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """What of messages that were taken could not be used, by reason."""
 
     def payload(self, message: pb.Envelope) -> R_co | None:
         """None when there is none in the message."""

@@ -17,14 +17,9 @@ from xpu_shared.telemetry.bounds import Limits
 from xpu_shared.telemetry.clocks import boot_id
 from xpu_shared.telemetry.counters import SubscriberCounters
 from xpu_shared.telemetry.curve import ClientKeys
-from xpu_shared.telemetry.decoding import ALL_GROUPS, SnapshotReader
 from xpu_shared.telemetry.envelope import MalformedMessageError, Reader, decode, subscription
 from xpu_shared.telemetry.freshness import News, Now, OutdatedMessageError, is_restart, received
-from xpu_shared.telemetry.kinds import Group
 from xpu_shared.telemetry.link import Link
-from xpu_shared.telemetry.readings import DeviceSnapshot
-from xpu_shared.telemetry.topology import TopologySnapshot
-from xpu_shared.telemetry.topology_messages import TopologyReader
 
 P = TypeVar("P")
 
@@ -42,7 +37,7 @@ class Clock:
         return Now(boot_id=self.boot_id, monotonic=monotonic, wall=self.wall())
 
 
-class Listener(Generic[P]):
+class Subscriber(Generic[P]):
     """One topic of one endpoint. `newest` is the newest snapshot that came, fresh or not."""
 
     def __init__(
@@ -50,7 +45,6 @@ class Listener(Generic[P]):
         endpoint: str,
         *,
         reader: Reader[P],
-        counters: SubscriberCounters,
         context: "zmq.Context[zmq.Socket[bytes]]",
         keys: ClientKeys | None = None,
         limits: Limits | None = None,
@@ -67,7 +61,7 @@ class Listener(Generic[P]):
         """
         self.endpoint = endpoint
         self.newest: News[P] | None = None
-        self.counters = counters
+        self.counters = SubscriberCounters(values_dropped=reader.dropped)
         self._context = context
         self._keys = keys
         self._limits = limits or Limits()
@@ -162,58 +156,3 @@ class Listener(Generic[P]):
                 listener()
             except Exception as error:  # noqa: BLE001 - one listener must not cost another its news
                 log.error("a listener failed", endpoint=self.endpoint, error=repr(error))
-
-
-class Subscriber(Listener[DeviceSnapshot]):
-    """To device snapshots; `groups` are the groups of values that somebody asks for, the rest as a listener's."""
-
-    def __init__(
-        self,
-        endpoint: str,
-        *,
-        context: "zmq.Context[zmq.Socket[bytes]]",
-        groups: frozenset[Group] = ALL_GROUPS,
-        keys: ClientKeys | None = None,
-        limits: Limits | None = None,
-        node: str = "",
-        clock: Clock | None = None,
-    ) -> None:
-        reader, counters = SnapshotReader(groups=groups), SubscriberCounters()
-        reader.dropped = counters.values_dropped
-        super().__init__(
-            endpoint,
-            reader=reader,
-            counters=counters,
-            context=context,
-            keys=keys,
-            limits=limits,
-            node=node,
-            clock=clock,
-        )
-
-
-class TopologySubscriber(Listener[TopologySnapshot]):
-    """To topology snapshots."""
-
-    def __init__(
-        self,
-        endpoint: str,
-        *,
-        context: "zmq.Context[zmq.Socket[bytes]]",
-        keys: ClientKeys | None = None,
-        limits: Limits | None = None,
-        node: str = "",
-        clock: Clock | None = None,
-    ) -> None:
-        reader, counters = TopologyReader(), SubscriberCounters()
-        reader.dropped = counters.values_dropped
-        super().__init__(
-            endpoint,
-            reader=reader,
-            counters=counters,
-            context=context,
-            keys=keys,
-            limits=limits,
-            node=node,
-            clock=clock,
-        )

@@ -44,7 +44,7 @@ def run(settings: SidecarSettings, *, program: str) -> int:
     logs.configure(settings.log_format, settings.v)
     try:
         keys = server_keys(settings.publish_secret_key, settings.publish_allowed_keys)
-        sinks = open_sinks(settings, file_name=FILE_NAME, is_own=is_own(settings.label_namespace))
+        sinks = open_sinks(settings, file=settings.features_dir / FILE_NAME, is_own=is_own(settings.label_namespace))
     except (KeyFileError, NoSinkError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2

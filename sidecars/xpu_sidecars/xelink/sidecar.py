@@ -8,8 +8,8 @@ import time
 from contextlib import suppress
 
 from xpu_shared.labels.labeller import Labeller
-from xpu_shared.labels.settings import NFD, NODE
-from xpu_shared.labels.sinks import FileSink, NoSinkError, Sink
+from xpu_shared.labels.settings import NFD
+from xpu_shared.labels.sinks import NoSinkError, Sink, open_sinks
 from xpu_shared.labels.values import UnsplittableError
 from xpu_shared.program import logs
 from xpu_shared.program.logs import Changes, Log
@@ -38,26 +38,14 @@ def run(settings: XelinkSettings, *, program: str) -> int:
     logs.configure(settings.log_format, settings.v)
     try:
         keys = server_keys(settings.publish_secret_key, settings.publish_allowed_keys)
-        sinks = open_sinks(settings)
+        if NFD in settings.label_sinks:
+            remove_leftovers(settings.tmp_dir_prefix)
+        sinks = open_sinks(settings, file=settings.label_file, is_own=own(settings.label_namespace))
     except (KeyFileError, NoSinkError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
     asyncio.run(Sidecar(settings, source(settings), sinks, keys, program=program).run())
     return 0
-
-
-def open_sinks(settings: XelinkSettings) -> list[Sink]:
-    """Where labels go; NoSinkError."""
-    sinks: list[Sink] = []
-    for sink in settings.label_sinks:
-        if sink == NFD:
-            remove_leftovers(settings.tmp_dir_prefix)
-            sinks.append(FileSink(settings.label_file))
-        elif sink == NODE:
-            from xpu_shared.labels.node_sink import NodeSink  # noqa: PLC0415 - TLS, 4 MiB that only this sink needs
-
-            sinks.append(NodeSink.of_this_pod(own(settings.label_namespace), os.environ))
-    return sinks
 
 
 class Sidecar:

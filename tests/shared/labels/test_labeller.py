@@ -162,10 +162,10 @@ async def test_a_node_gets_one_patch_for_a_change_and_keeps_foreign_labels(tmp_p
         assert [method for method, *_ in miniature.requests] == ["GET", "PATCH"]
 
 
-def test_a_sink_that_cannot_be_had_is_named() -> None:
+def test_a_sink_that_cannot_be_had_is_named(tmp_path: Path) -> None:
     settings = LabelSettings(label_sink=("node",))
     with pytest.raises(NoSinkError, match="--label-sink=node: KUBERNETES_SERVICE_HOST is not set"):
-        open_sinks(settings, file_name="x.txt", is_own=str.isdigit, environment={})
+        open_sinks(settings, file=tmp_path / "x.txt", is_own=str.isdigit, environment={})
 
 
 def test_a_bad_node_name_is_named(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from xpu_shared.telemetry.decoding import SnapshotReader
 from xpu_shared.telemetry.envelope import MalformedMessageError, decode, encode
 from xpu_shared.telemetry.fabric import End, Port, PortId, PortStatus
 from xpu_shared.telemetry.readings import DeviceSnapshot, Message, SourceProblem
-from xpu_shared.telemetry.subscriber import TopologySubscriber
+from xpu_shared.telemetry.subscriber import Subscriber
 from xpu_shared.telemetry.topology import Link, LinkHealth, TopologyDevice, TopologySnapshot, TopologyState
 from xpu_shared.telemetry.topology_messages import MOST_LINKS, MOST_PORTS, TopologyReader
 from xpu_wire import telemetry_pb2 as pb
@@ -230,7 +230,7 @@ async def test_over_a_socket(tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/run/xelink.sock"
     snapshot = fabric([A, B], mesh([A, B]))
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    subscriber = TopologySubscriber(endpoint, context=context)
+    subscriber = Subscriber(endpoint, reader=TopologyReader(), context=context)
     task = asyncio.create_task(subscriber.run())
     with publishing(endpoint) as publisher:
         publisher.publish(snapshot)
