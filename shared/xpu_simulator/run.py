@@ -57,7 +57,7 @@ async def run(simulation: Simulation, page: Page, workspace: Workspace) -> int:
     xpum = _xpu_manager(simulation, lambda: "".join(node.xpu_manager_page() for node in shown))
     xpum_url = xpum.url if xpum else ""
     addresses = [free_address() for _ in simulation.plugins]
-    paths = [_paths(root, number, address, xpum_url) for number, address in enumerate(addresses)]
+    paths = [places(root, number, address, xpum_url) for number, address in enumerate(addresses)]
     commands = [command_line(text, place) for text, place in zip(simulation.plugins, paths, strict=True)]
     listeners = [Path(place["uevent_socket"]) for place in paths]
     (root / FEATURES).mkdir()
@@ -118,7 +118,7 @@ def _xpu_manager(simulation: Simulation, text: Callable[[], str]) -> XpuManager 
     return XpuManager(text, tls=simulation.xpum_tls, token=simulation.xpum_token)
 
 
-def _paths(root: Path, plugin: int, address: str, xpum_url: str) -> Mapping[str, Path | str]:
+def places(root: Path, plugin: int, address: str, xpum_url: str) -> Mapping[str, Path | str]:
     """Where a plugin finds its node: all of them on the same one, each with its own socket for events and its page."""
     return {
         "sysfs_root": root / "sys",

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,12 @@ from xpu_simulator.actions import Actions
 from xpu_simulator.kubelet.cdi import cdi_names
 from xpu_simulator.kubelet.events import Event, ListReceived, Registration
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
-from xpu_simulator.level_zero.build import SONAME
 from xpu_simulator.lines import Lines
 from xpu_simulator.node import Node
 from xpu_simulator.plugin_process import command_line
 from xpu_simulator.plugins import Plugins
 from xpu_simulator.report import Report
+from xpu_simulator.run import FEATURES, places
 from xpu_simulator.simulated_node import SimulatedNode
 from xpu_simulator.workspace import Workspace
 
@@ -94,10 +94,13 @@ async def machine(node: Node, commands: Sequence[str], log: Path) -> AsyncIterat
     with log.open("w") as out, Workspace() as workspace:
         root = workspace.root
         (root / "clock").write_text("0")
-        (root / "features.d").mkdir()
+        (root / FEATURES).mkdir()
         page = Story(out, colour=False)
         report = Report(page)
-        paths = [_paths(root, number, port) for number in range(len(commands))]
+        paths = [
+            {**places(root, number, "127.0.0.1:0", ""), "metrics": f"127.0.0.1:{port}"}
+            for number in range(len(commands))
+        ]
         lines = [command_line(text, own) for text, own in zip(commands, paths, strict=True)]
         simulated = SimulatedNode(node, root, root / "uevents-0")
         if any("level_zero_library" in text or "level-zero" in text for text in commands):
@@ -111,19 +114,3 @@ async def machine(node: Node, commands: Sequence[str], log: Path) -> AsyncIterat
         kubelet.events.subscribe(running.see)
         async with kubelet, plugins:
             yield running
-
-
-def _paths(root: Path, number: int, metrics_port: int) -> Mapping[str, Path | str]:
-    return {
-        "sysfs_root": root / "sys",
-        "dev_root": root / "dev",
-        "host_dev_root": root / "dev",
-        "kubelet_dir": root / "kubelet",
-        "cdi_dir": root / "cdi",
-        "uevent_socket": root / f"uevents-{number}",
-        "level_zero_library": root / "level-zero" / SONAME,
-        "telemetry": f"ipc://{root}/telemetry/level-zero.sock",
-        "metrics": f"127.0.0.1:{metrics_port}",
-        "metrics_address": "127.0.0.1:0",  # of a sidecar; the oracle reads the plugin's page
-        "features_dir": root / "features.d",
-    }

@@ -43,6 +43,15 @@ def test_a_device_that_a_pod_holds_is_unhealthy_also_after_the_plugin_s_restart(
     assert states(truth)["i915 card1-0"] == {UNHEALTHY, ABSENT}
 
 
+def test_a_device_that_comes_and_goes_may_never_have_been_seen_by_a_plugin_that_was_restarted(truth: Truth) -> None:
+    truth.pulled("gpu1", 1.0)
+    truth.plugin_restarted()
+    truth.plugged("gpu1", Gpu(card=1), 2.0)
+    truth.pulled("gpu1", 2.001)
+    truth.seen(3.0)
+    assert states(truth)["i915 card1-0"] == {UNHEALTHY, ABSENT}
+
+
 def test_a_fault_is_certain_unless_the_sidecar_has_yet_to_find_the_gpu(truth: Truth) -> None:
     truth.faulted("gpu1", HOT)
     assert states(truth, 1.0)["i915 card1-0"] == {UNHEALTHY}

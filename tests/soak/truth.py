@@ -65,6 +65,7 @@ class Truth:
     _spoken_for: set[str] = field(
         default_factory=set
     )  # resources the plugin knows; others the kubelet remembers a while
+    _listed: set[Id] = field(default_factory=set)  # what the plugin has surely seen since it was started
     _faults: dict[str, Fault] = field(default_factory=dict)
     _told: dict[str, bool] = field(default_factory=dict)  # whether a GPU is ill as far as its plugin has surely heard
     _lost: set[str] = field(default_factory=set)  # GPUs that the sidecar has to find again
@@ -97,7 +98,8 @@ class Truth:
         """All was seen to be as it has to be."""
         if now >= self._found_at:
             self._lost.clear()
-        self._spoken_for |= {resource for device in self.present.values() for resource, _ in ids_of(device)}
+        self._listed |= {id_ for device in self.present.values() for id_ in ids_of(device)}
+        self._spoken_for |= {resource for resource, _ in self._listed}
         self._told |= {
             name: ill(self._fault(name))
             for name, device in self.present.items()
@@ -113,7 +115,7 @@ class Truth:
     def pulled(self, name: str, now: float) -> None:
         device = self.present.pop(name)
         for id_ in ids_of(device):
-            self._gone[id_] = frozenset({UNHEALTHY} if id_[0] in self._spoken_for else {UNHEALTHY, ABSENT})
+            self._gone[id_] = frozenset({UNHEALTHY} if id_ in self._listed else {UNHEALTHY, ABSENT})
         self._replugged(name, device, now)
 
     def rebound(self, name: str, device: SimulatedDevice, now: float) -> None:
@@ -132,6 +134,7 @@ class Truth:
         """It has forgotten what is gone and what it was told; it asks the kubelet who holds what."""
         self._told.clear()
         self._spoken_for.clear()
+        self._listed.clear()
         for id_, states in self._gone.items():
             if id_ not in self.held:
                 self._gone[id_] = frozenset({ABSENT})
