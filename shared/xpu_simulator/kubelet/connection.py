@@ -12,6 +12,7 @@ from xpu_wire import deviceplugin_v1beta1_pb2 as pb
 from xpu_wire import deviceplugin_v1beta1_pb2_grpc as pb_grpc
 
 PRE_START_TIMEOUT = 30.0  # seconds, fixed by the API
+CLOSING = "rpc error: code = Canceled desc = grpc: the client connection is closing"
 
 
 Answer = TypeVar("Answer")
@@ -68,6 +69,8 @@ class PluginConnection:
         while True:
             await self.reading.wait()
             message = await answered(stream.read())
+            if self.closed:  # meanwhile: the list came too late to count
+                raise PluginError(CLOSING)
             if not isinstance(message, pb.ListAndWatchResponse):  # the end of the stream
                 return
             yield message.devices
@@ -120,4 +123,4 @@ async def answered(call: Awaitable[Answer]) -> Answer:
         if task and task.cancelling():
             raise
         # Nobody cancelled this task: gRPC cancels what waits on a channel that is closed.
-        raise PluginError("rpc error: code = Canceled desc = grpc: the client connection is closing") from None
+        raise PluginError(CLOSING) from None
