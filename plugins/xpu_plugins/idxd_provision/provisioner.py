@@ -106,7 +106,7 @@ class IdxdProvisioner:
             text = f"{device.name} has {device.clients} clients; pending change: {_listed(pending)}"
             wrong = self._settings.on_busy == "fail"
             return DevicePlan(device=device.name, result=Result.BUSY, messages=(text,), busy_is_wrong=wrong)
-        driver = self._device_driver(wished)
+        driver = self._device_driver(device, wished)
         unit = Unit(
             writes=tuple(changing(device, wished, driver)),
             undo=way_back(device, driver),
@@ -114,7 +114,7 @@ class IdxdProvisioner:
         )
         return DevicePlan(device=device.name, result=Result.CHANGE, units=(unit,), messages=wished.notes)
 
-    def _device_driver(self, wished: Wish) -> str:
+    def _device_driver(self, device: Device, wished: Wish) -> str:
         """The driver that devices are bound to, once it is known that those of the queues are there too.
 
         Kernels before 5.15 have one driver, dsa, for both.
@@ -128,8 +128,8 @@ class IdxdProvisioner:
         for number, driver in wished.drivers.items():
             if driver not in drivers:
                 place = self._settings.sysfs_root / DRIVERS / driver
-                text = f"driver {driver} of queue {number}: {place} is missing: is its module loaded?"
-                raise RefusedError(f"{self._layout.file}: {text}")
+                text = f"{device.queue(number)}: driver_name {driver}: {place} is missing: is its module loaded?"
+                raise RefusedError(f"{self._layout.file}: {device.name}: {text}")
         return "idxd"
 
     def _functions(self, driver: str) -> list[DevicePlan]:

@@ -68,6 +68,8 @@ def wish(device: Device, entry: Mapping[str, Any], file: str) -> Wish:
             engines[engine] = {"group_id": str(node.integer("group_id", -1, reading.most_groups - 1, -1))}
     reading.check_sizes(queues, places)
     reading.check_groups(queues, engines)
+    if not queues:
+        raise top.refusal("groups", "at least one queue, or the device cannot be enabled", None)
     reading.check_buffers(groups, engines)
     if not device.configurable:
         reading.check_fixed(queues, engines)
