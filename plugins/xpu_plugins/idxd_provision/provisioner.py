@@ -41,18 +41,20 @@ class IdxdProvisioner:
     def plans(self) -> Sequence[DevicePlan]:
         driver, kind = self._surroundings.driver, self._surroundings.kind
         if driver == functions.VFIO:
-            return self._functions(driver)
+            given = self._functions(driver)
+            if not given:
+                ids = ",".join(sorted(self._surroundings.pci_ids))
+                self._tell_once("no functions", directory=self._settings.sysfs_root / functions.FUNCTIONS, ids=ids)
+            return given
         self._read_layout()
         bound = self._functions_for_idxd() if kind != "iaa" else []
         back = [plan for plan in bound if plan.result is not Result.UNCHANGED]
         names = [name for kind in sorted(self._layout.kinds) for name in device_names(self._sysfs, kind)]
         names.sort(key=lambda name: int(name.lstrip("dsaix")))
         plans = [self.plan(name) for name in names if self._layout.entry(name) is not None]
-        if not names and not self._told_none:
-            self._told_none = True
-            log.info(
-                "no devices", directory=self._settings.sysfs_root / BUS, kinds=",".join(sorted(self._layout.kinds))
-            )
+        if not names:
+            kinds = ",".join(sorted(self._layout.kinds))
+            self._tell_once("no devices", directory=self._settings.sysfs_root / BUS, kinds=kinds)
         absent = [dev for dev in self._layout.entries if not dev.endswith("X") and dev not in names]
         return [*back, *plans, *(self._absent(dev) for dev in absent)]
 
@@ -86,6 +88,11 @@ class IdxdProvisioner:
         return texts[:SHOWN_AT_ONCE] + (
             [f"and {len(texts) - SHOWN_AT_ONCE} more"] if len(texts) > SHOWN_AT_ONCE else []
         )
+
+    def _tell_once(self, text: str, **values: object) -> None:
+        if not self._told_none:
+            self._told_none = True
+            log.info(text, **values)
 
     def _read_layout(self) -> None:
         node_name, settings = self._surroundings.node_name, self._settings

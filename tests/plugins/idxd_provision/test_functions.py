@@ -90,6 +90,12 @@ def test_a_driver_that_is_not_there_is_named(pair: IdxdNode) -> None:
         pair.apply(driver="vfio-pci")
 
 
+def test_without_any_function_that_is_told(pair: IdxdNode, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="xpu"):
+        assert pair.apply(environment={**VFIO, "DSA_PCI_IDS": "11fb"}) == []
+    assert "no functions" in caplog.text
+
+
 def test_vfio_is_not_for_iaa(pair: IdxdNode) -> None:
     with pytest.raises(UsageError, match="vfio-pci is for DSA"):
         pair.provisioner(environment={"DSA_DRIVER": "vfio-pci", "DEVICE_TYPE": "iaa"})

@@ -53,7 +53,7 @@ def test_comments_and_trailing_commas_are_taken(text: str, value: object) -> Non
         ("[1,\n -Infinity]", "line 2 column 3: Infinity is no value"),
         ("[NaN]", "line 1 column 2: NaN is no value"),
         ("\ufeff[]", "line 1 column 1: a byte order mark"),
-        ("[-Infinity]", "-Infinity is no value of JSON"),
+        ("[-Infinity]", "line 1 column 3: Infinity is no value"),
         ('[{"dev": "dsaX", "dev": "dsaX"}]', "key 'dev' is given twice"),
         ("[" + "9" * 100 + "]", "line 1 column 2: a number of 100 digits is no value"),
         (DEEP, "line 1 column 33: nested deeper than 32"),
