@@ -62,6 +62,23 @@ def test_a_function_that_a_virtual_machine_has_open_is_kept(pair: IdxdNode) -> N
     assert "is enabled: a program or virtual machine has it open" in outcome.messages[0]
 
 
+def test_a_function_that_cannot_be_read_costs_only_itself(tmp_path: Path) -> None:
+    node = IdxdNode(tmp_path, Dsa(number=2), Dsa(number=4))
+    node.apply(driver="vfio-pci")
+    outcomes = node.apply(layout(queue(0)), sysfs=Unreadable(node.sysfs))
+
+    assert results(outcomes)["dsa4"] == "changed"
+
+
+class Unreadable(Interposed):
+    """A function's `enable` cannot be read."""
+
+    def read(self, path: str) -> str:
+        if path.endswith(f"{ADDRESS}/enable"):
+            raise OSError(errno.EIO, "Input/output error", path)
+        return super().read(path)
+
+
 def test_a_function_with_clients_is_kept(pair: IdxdNode) -> None:
     pair.apply(layout(queue(0)))
     (configured,) = pair.state("dsa2").queues
