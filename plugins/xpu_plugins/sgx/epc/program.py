@@ -74,7 +74,17 @@ def run(settings: EpcSettings, environment: Mapping[str, str], service_account: 
         if settings.affirm or settings.register:
             raise FailedError(str(error)) from None
         log.error(str(error))
-        return 0
+    else:
+        publish(source, epc, settings, environment, service_account)
+    while settings.daemon:
+        time.sleep(LOOK_AGAIN)
+    return 0
+
+
+def publish(
+    source: str, epc: Epc, settings: EpcSettings, environment: Mapping[str, str], service_account: Path | None
+) -> None:
+    """Tell the size wherever the settings say; a daemon that looks after the node's object stays here. FailedError."""
     tell(source, epc, report=settings.report)
     if settings.affirm and not epc.total:
         raise FailedError(f"no EPC: {epc.reason}")
@@ -89,9 +99,6 @@ def run(settings: EpcSettings, environment: Mapping[str, str], service_account: 
         while settings.daemon:
             time.sleep(LOOK_AGAIN)
             attempt(registration, patient=True)
-    while settings.daemon:
-        time.sleep(LOOK_AGAIN)
-    return 0
 
 
 def tell(source: str, epc: Epc, *, report: bool) -> None:

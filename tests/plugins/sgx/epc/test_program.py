@@ -87,6 +87,18 @@ def test_the_report_is_one_line_of_json_on_standard_error(tmp_path: Path) -> Non
     assert json.loads(line) == {"source": "sysfs", "total": 4096, "sections": [], "warnings": []}
 
 
+def test_a_daemon_stays_also_where_the_size_is_unknown(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "xpu_plugins.sgx.epc", "-daemon", "--cpuid-source=sysfs", f"--sysfs-root={tmp_path}",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stderr is not None
+        while "is not known" not in daemon.stderr.readline():
+            assert daemon.poll() is None
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(10) == 0
+
+
 def test_a_daemon_stays_until_a_signal_and_ends_with_0(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "xpu_plugins.sgx.epc", "-daemon"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
