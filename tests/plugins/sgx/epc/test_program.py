@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from xpu_plugins.sgx.epc.program import publish
+from xpu_plugins.sgx.epc.settings import EpcSettings
+
 
 def program(*flags: str, size: str | None = None, root: Path) -> subprocess.CompletedProcess[str]:
     """Run it with sysfs as its only source."""
@@ -99,8 +102,26 @@ def test_a_daemon_stays_also_where_the_size_is_unknown(tmp_path: Path) -> None:
         assert daemon.wait(10) == 0
 
 
-def test_a_daemon_stays_until_a_signal_and_ends_with_0(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "xpu_plugins.sgx.epc", "-daemon"]
+def test_a_size_that_is_known_later_is_told_then(tmp_path: Path) -> None:
+    features = tmp_path / "features.d"
+    features.mkdir()
+    settings = EpcSettings(cpuid_source=("sysfs",), sysfs_root=tmp_path / "sys", features_dir=features, watch=True)
+    unknown = publish(settings, {}, None, None)
+    assert isinstance(unknown, str)
+    assert list(features.iterdir()) == []
+
+    program(size="4096", root=tmp_path)
+    known = publish(settings, {}, None, unknown)
+    assert isinstance(known, tuple)
+    (file,) = features.iterdir()
+    file.unlink()
+    assert publish(settings, {}, None, known) == known
+    assert file.read_text() == "sgx.intel.com/epc=4096\n"
+
+
+@pytest.mark.parametrize("flag", ["-daemon", "--watch"])
+def test_a_daemon_stays_until_a_signal_and_ends_with_0(flag: str) -> None:
+    command = [sys.executable, "-m", "xpu_plugins.sgx.epc", flag]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
         assert daemon.stdout is not None
         assert daemon.stdout.read(len("sgx.intel.com/epc=")) == b"sgx.intel.com/epc="
