@@ -24,10 +24,10 @@ def driven_gpus(sysfs: Path) -> frozenset[str] | None:
 
 
 class Departures:
-    """Lost devices that the kernel's drivers no longer have: pulled out, not broken.
+    """Devices that the kernel's drivers had and no longer have: pulled out or unbound, not broken.
 
-    The library goes on calling such a device lost, also when another one is plugged in at its place, until devices are
-    enumerated again. Until then nothing is said of it.
+    The library goes on listing such a device, also when another one is plugged in at its place, until devices are
+    enumerated again, and it cannot be asked while it hangs or crashes. Until then nothing is said of the device.
     """
 
     def __init__(self, sysfs: Path) -> None:
@@ -36,13 +36,13 @@ class Departures:
         self._enumeration = 0
         self.gone: set[str] = set()
 
-    def look(self, lost: Collection[str], enumeration: int) -> None:
-        """Look where the lost devices of this enumeration are."""
+    def look(self, listed: Collection[str], enumeration: int) -> None:
+        """Look where the devices are that the library has listed in this enumeration, or before it."""
         if enumeration != self._enumeration:
             self._enumeration, self.gone = enumeration, set()
-        if lost and (now := driven_gpus(self._sysfs)) is not None:
+        if listed and (now := driven_gpus(self._sysfs)) is not None:
             self._seen |= now
-            self.gone |= (self._seen & set(lost)) - now
+            self.gone |= (self._seen & set(listed)) - now
 
     @property
     def back(self) -> bool:

@@ -50,11 +50,11 @@ def driver(sysfs: Path, *addresses: str) -> None:
         (sysfs / "bus/pci/drivers/i915" / address).mkdir(parents=True)
 
 
-def test_a_lost_device_that_left_its_driver_was_pulled_out(tmp_path: Path) -> None:
+def test_a_listed_device_that_left_its_driver_was_pulled_out(tmp_path: Path) -> None:
     driver(tmp_path, "0000:03:00.0", "0000:04:00.0")
     departures = Departures(tmp_path)
     departures.look({"0000:03:00.0"}, 1)
-    assert departures.gone == set()  # it is there and broken
+    assert departures.gone == set()  # it is there, broken or not
 
     (tmp_path / "bus/pci/drivers/i915/0000:03:00.0").rmdir()
     departures.look({"0000:03:00.0"}, 1)
@@ -66,6 +66,16 @@ def test_a_lost_device_that_left_its_driver_was_pulled_out(tmp_path: Path) -> No
 
     departures.look(set(), 2)  # it was enumerated
     assert (departures.gone, departures.back) == (set(), False)
+
+
+def test_a_device_that_the_library_still_lists_when_it_was_asked_anew_is_gone_all_the_same(tmp_path: Path) -> None:
+    driver(tmp_path, "0000:03:00.0", "0000:04:00.0")
+    departures = Departures(tmp_path)
+    (tmp_path / "bus/pci/drivers/i915/0000:03:00.0").rmdir()
+
+    for enumeration in (1, 2):
+        departures.look({"0000:03:00.0", "0000:04:00.0"}, enumeration)
+        assert (departures.gone, departures.back) == ({"0000:03:00.0"}, False)
 
 
 def test_what_sysfs_never_had_cannot_have_left(tmp_path: Path) -> None:

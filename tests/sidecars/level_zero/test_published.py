@@ -48,6 +48,22 @@ def test_a_device_that_is_known_no_more_is_gone() -> None:
     assert list(ages(published, 11)) == [SECOND]
 
 
+def test_of_a_device_that_is_forgotten_nothing_old_comes_back() -> None:
+    published = Published("1.0")
+    published.take(report(FIRST, SECOND), now=10)
+    published.forget({FIRST})
+    assert (list(ages(published, 11)), published.unread) == ([SECOND], frozenset())
+
+    published.take(report(FIRST, SECOND), now=12)  # the library goes on listing it
+    assert list(ages(published, 12)) == [SECOND]
+
+    published.forget({FIRST})
+    published.forget(())  # another one is at its place, which has not been read
+    assert (list(ages(published, 13)), published.unread) == ([SECOND], {FIRST})
+    published.take(report(FIRST), now=14)
+    assert ages(published, 14) == {FIRST: 0.0, SECOND: 2.0}
+
+
 def test_trouble_keeps_what_was_known_with_its_age() -> None:
     published = Published("1.0")
     published.take(report(FIRST, SECOND), now=10)
