@@ -7,6 +7,7 @@ from pathlib import Path
 from xpu_shared.telemetry.decoding import PCI_ADDRESS
 
 MISSING = 60.0  # seconds; devices are enumerated again within half of it
+SETTLED = 1.0  # seconds: drivers leave a device and come back in steps
 DRIVERS = ("i915", "xe")
 
 
@@ -28,21 +29,28 @@ class Departures:
 
     The library goes on listing such a device, also when another one is plugged in at its place, until devices are
     enumerated again, and it cannot be asked while it hangs or crashes. Until then nothing is said of the device.
+    Times are monotonic seconds.
     """
 
     def __init__(self, sysfs: Path) -> None:
         self._sysfs = sysfs
         self._seen = driven_gpus(sysfs) or frozenset()  # ever; what was never there cannot have left
         self._enumeration = 0
+        self._absent: dict[str, float] = {}  # since when
         self.gone: set[str] = set()
 
-    def look(self, listed: Collection[str], enumeration: int) -> None:
-        """Look where the devices are that the library has listed in this enumeration, or before it."""
+    def look(self, listed: Collection[str], lost: Collection[str], enumeration: int, now: float) -> None:
+        """Look where the devices are that the library lists; those that it calls lost have left if they are not there.
+
+        Others may be back in a moment.
+        """
         if enumeration != self._enumeration:
             self._enumeration, self.gone = enumeration, set()
-        if listed and (now := driven_gpus(self._sysfs)) is not None:
-            self._seen |= now
-            self.gone |= (self._seen & set(listed)) - now
+        if listed and (there := driven_gpus(self._sysfs)) is not None:
+            self._seen |= there
+            absent = (self._seen & set(listed)) - there
+            self._absent = {address: self._absent.get(address, now) for address in absent}
+            self.gone |= {a for a, since in self._absent.items() if a in lost or now - since >= SETTLED}
 
     @property
     def back(self) -> bool:
