@@ -59,7 +59,7 @@ def test_of_a_device_that_is_forgotten_nothing_old_comes_back() -> None:
 
     published.forget({FIRST})
     published.forget(())  # another one is at its place, which has not been read
-    assert (list(ages(published, 13)), published.unread) == ([SECOND], {FIRST})
+    assert (list(ages(published, 13)), published.unread) == ([SECOND], frozenset({FIRST}))
     published.take(report(FIRST), now=14)
     assert ages(published, 14) == {FIRST: 0.0, SECOND: 2.0}
 
