@@ -117,7 +117,7 @@ def _devices(published: Published) -> Iterator[Sample]:
 
 
 def _counts(published: Published) -> Iterator[Sample]:
-    for (address, group), count in dict(published.counts).items():
+    for (address, group), count in published.counts.items():  # which is never changed, but replaced
         if address not in published.gone:
             labels = {"pci_bdf": address, "group": group}
             yield FAILED_CALLS, labels, count.failed_calls

@@ -50,6 +50,8 @@ class Published:
         self.gone = frozenset(gone)
         for address in self.gone & self.readings.keys():
             del self.readings[address], self._taken[address]
+        if self.gone:
+            self.counts = {key: count for key, count in self.counts.items() if key[0] not in self.gone}
 
     @property
     def unread(self) -> frozenset[str]:

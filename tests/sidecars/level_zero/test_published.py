@@ -1,9 +1,11 @@
 """What is published while the collector works, while it does not, and what happens to devices that go."""
 
+from dataclasses import replace
+
 from xpu_shared.telemetry.kinds import Group, Mode
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, GroupStatus, SourceProblem, WslDevices
 from xpu_sidecars.level_zero.published import STARTING, Published
-from xpu_sidecars.level_zero.reports import Report
+from xpu_sidecars.level_zero.reports import Count, Report
 
 FIRST, SECOND = "0000:03:00.0", "0000:04:00.0"
 
@@ -54,11 +56,13 @@ def test_of_a_device_that_is_forgotten_nothing_old_comes_back() -> None:
     published.forget({FIRST})
     assert (list(ages(published, 11)), published.unread) == ([SECOND], frozenset())
 
-    published.take(report(FIRST, SECOND), now=12)  # the library goes on listing it
+    counts = {(address, Group.STATE): Count(failed_calls=1) for address in (FIRST, SECOND)}
+    published.take(replace(report(FIRST, SECOND), counts=counts), now=12)  # the library goes on listing it
     assert list(ages(published, 12)) == [SECOND]
 
     published.forget({FIRST})
     published.forget(())  # another one is at its place, which has not been read
+    assert {address for address, _ in published.counts} == {SECOND}
     assert (list(ages(published, 13)), published.unread) == ([SECOND], frozenset({FIRST}))
     published.take(report(FIRST), now=14)
     assert ages(published, 14) == {FIRST: 0.0, SECOND: 2.0}
