@@ -93,7 +93,7 @@ class ApiServer:
                 answer = response.read(LARGEST_ANSWER + 1)
             finally:
                 connection.close()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:  # the last one: a host that can be none
             raise ApiError(asked, f"no answer from {self.host}:{self.port}: {error or type(error).__name__}") from None
         if len(answer) > LARGEST_ANSWER:
             raise ApiError(asked, f"an answer of more than {LARGEST_ANSWER} bytes", status=response.status)
