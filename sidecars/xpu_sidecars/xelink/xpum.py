@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from xpu_shared.threads import in_daemon_thread
 from xpu_sidecars.xelink.fetching import TIMEOUT, Place, fetch
-from xpu_sidecars.xelink.metrics_text import parse
+from xpu_sidecars.xelink.metrics_text import TooLargeError, parse
 from xpu_sidecars.xelink.reading import Look, Reading, SourceError, Take
 from xpu_sidecars.xelink.xpum_links import LabelRules, reading
 
@@ -53,11 +53,16 @@ def reading_of(body: bytes, rules: LabelRules, *, strict: bool = False) -> Readi
     Raises:
         SourceError: it cannot be told.
     """
-    page = parse(body, strict=strict)
+    try:
+        page = parse(body, strict=strict)
+    except TooLargeError as error:
+        raise SourceError("too large", str(error)) from error
     if page.bad_links or (strict and page.bad_lines):
         raise SourceError("malformed", page.first_bad)
     if page.bad_lines and not page.lines:
         raise SourceError("malformed", f"no metrics: {page.first_bad}", empty=True)
+    if page.cut_off:
+        raise SourceError("malformed", f"the page ends within a line: {page.last_bad}", empty=True)
     found = reading(page.samples, rules)
     errors = {**found.errors, "other line": page.bad_lines}
     if page.unusable_type:
