@@ -47,7 +47,7 @@ class FileSink:
         if self._allowance.wait(time.monotonic()) > 0:
             return False
         try:
-            written = self._file.update(labels, now=datetime.now(UTC))
+            written = self._file.update(labels, now=datetime.fromtimestamp(time.time(), UTC))
         except FeatureFileError as error:
             raise SinkError(str(error)) from error
         if written:
