@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+from xpu_shared.program.logs import Log
 from xpu_shared.threads import in_daemon_thread
 from xpu_sidecars.xelink.fetching import TIMEOUT, Place, fetch
 from xpu_sidecars.xelink.metrics_text import TooLargeError, parse
@@ -10,6 +11,8 @@ from xpu_sidecars.xelink.reading import Look, Reading, SourceError, Take
 from xpu_sidecars.xelink.xpum_links import LabelRules, reading
 
 GRACE = 1.0  # seconds
+
+log = Log("xpum")
 
 
 class XpuManager:
@@ -57,6 +60,12 @@ def reading_of(body: bytes, rules: LabelRules, *, strict: bool = False) -> Readi
         page = parse(body, strict=strict)
     except TooLargeError as error:
         raise SourceError("too large", str(error)) from error
+    log.verbose(
+        4, "a metrics page", lines=page.lines, about_links=len(page.samples), bad=page.bad_lines + page.bad_links
+    )
+    for sample in page.samples if log.enabled(5) else ():
+        labels = " ".join(f"{name}={value}" for name, value in sample.labels.items())
+        log.verbose(5, "a sample", value=sample.value, labels=labels)
     if page.bad_links or (strict and page.bad_lines):
         raise SourceError("malformed", page.first_bad)
     if page.bad_lines and not page.lines:

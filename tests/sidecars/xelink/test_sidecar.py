@@ -210,6 +210,15 @@ def test_without_sinks_nothing_is_written() -> None:
             assert os.listdir(program.labels.parent) == []
 
 
+def test_verbosity_shows_pages_samples_and_labels() -> None:
+    with serving() as xpum:
+        xpum.show(*both("0.0", "1.0"))
+        with sidecar("--source=xpum", f"--xpum-url={xpum.url}", "-v=5") as program:
+            assert "about_links=2" in program.read_until("a metrics page")
+            assert "remote_device_id=1" in program.read_until("a sample")
+            program.read_until("labels are written")
+
+
 def test_a_directory_in_the_file_s_place_costs_the_labels_only() -> None:
     with serving() as xpum:
         xpum.show(*both("0.0", "1.0"))
