@@ -109,7 +109,11 @@ def _area(kind: TemperatureKind, temperatures: Temperatures, limits: Limits) -> 
 
 def _memory(reading: DeviceReading) -> dict[str, Seen]:
     status = reading.groups.get(Group.MEMORY)
-    silent = status is not None and status.last_error is not None  # what did not answer looks like UNKNOWN
+    failed = status is not None and status.last_error is not None
+    # A module that did not answer looks like one of unknown health, but for what else it tells.
+    silent = failed and any(
+        module.health is MemoryHealth.UNKNOWN and module.free_bytes is None for module in reading.memory
+    )
     ill = [module for module in reading.memory if module.health in (MemoryHealth.CRITICAL, MemoryHealth.REPLACE)]
     if not reading.memory or (silent and not ill):
         return {}

@@ -150,6 +150,13 @@ class TestMemory:
 
         assert evidence(observed(memory=modules(MemoryHealth.UNKNOWN), groups={Group.MEMORY: failed})) == {}
 
+    def test_an_error_that_is_not_of_a_module_s_state_does_not_keep_a_gpu_out(self) -> None:
+        denied = GroupStatus(age=0.0, last_error=ResultError(code=0x70010000, text="insufficient permissions"))
+        clear = {"memory-critical": CLEAR, "memory-replace": CLEAR}
+        assert evidence(observed(memory=modules(MemoryHealth.OK), groups={Group.MEMORY: denied})) == clear
+        answered = (MemoryModule(health=MemoryHealth.UNKNOWN, free_bytes=1),)
+        assert evidence(observed(memory=answered, groups={Group.MEMORY: denied})) == clear
+
     def test_integrated_devices_have_none_and_are_not_ill_for_it(self) -> None:
         assert evidence(observed(memory=(), state=DeviceState(lost_rounds=0))) == {"device-lost": CLEAR}
 
