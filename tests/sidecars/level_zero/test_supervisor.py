@@ -151,6 +151,43 @@ async def test_a_device_whose_calls_crash_the_driver_costs_only_itself(library: 
         assert collected.reports[-1].left_alone == ()
 
 
+@pytest.mark.parametrize("call", ["zesDevicePciGetProperties", "zesDeviceGetProperties"])
+async def test_a_device_that_crashes_the_driver_when_it_is_asked_who_it_is_costs_only_itself(
+    library: Scenario, call: str
+) -> None:
+    library.says(*gpus(**{call: "crash"}))
+    async with collecting(library) as collected:
+        await collected.reading(FIRST)
+        assert collected.supervisor.crashes == 2  # once with all at the same time, once one by one
+        report = collected.reports[-1]
+        assert (report.pci_addresses, report.left_alone) == ((FIRST,), ("device 1",))
+        assert [(problem.subject, problem.text[:19]) for problem in report.snapshot.problems] == [
+            ("device 1", "crashes its driver;")
+        ]
+
+        library.says(*gpus())
+        collected.supervisor.enumerate_again()
+        await collected.reading(SECOND)
+        assert collected.reports[-1].left_alone == ()
+
+
+async def test_nobody_is_left_when_the_only_device_crashes_the_driver(library: Scenario) -> None:
+    library.says(line("driver"), line("device", bdf=FIRST, zesDevicePciGetProperties="crash"))
+    async with collecting(library) as collected:
+        await collected.until(lambda: collected.reports and collected.reports[-1].left_alone == ("device 0",))
+        assert collected.reports[-1].snapshot.unavailable == ""
+
+
+@pytest.mark.parametrize("outcome", ["exit", "crash"])
+async def test_a_driver_that_ends_the_process_is_found_out_like_one_that_crashes(
+    library: Scenario, outcome: str
+) -> None:
+    library.says(*gpus(zesTemperatureGetState=outcome))
+    async with collecting(library) as collected:
+        await collected.until(lambda: collected.reports and collected.reports[-1].left_alone == (SECOND,))
+        await collected.reading(FIRST)
+
+
 async def test_a_child_that_is_killed_accuses_no_device(library: Scenario) -> None:
     library.says(*gpus())
     async with collecting(library) as collected:
