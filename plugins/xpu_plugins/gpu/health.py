@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xpu_shared.health import Evidence, Finding
+from xpu_shared.telemetry import bounds
 from xpu_shared.telemetry.kinds import Group, LinkStatus, MemoryHealth, RasSeverity, TemperatureKind, Verdict
 from xpu_shared.telemetry.readings import DeviceReading, DeviceState, MemoryModule, PciLink
 
@@ -156,7 +157,7 @@ def _verdicts(reading: DeviceReading) -> dict[str, Seen]:
         ("wedged", "SoC", reading.soc_ok, reading.state != UNKNOWN_STATE),
     )
     return {
-        name: _bad(f"{part} failed{f': {answer.reason}' if answer.reason else ''}")
+        name: _bad(f"{part} failed{f': {bounds.text(answer.reason)}' if answer.reason else ''}")
         if answer.verdict is Verdict.FAILED
         else _clear()
         for name, part, answer, detailed in answers

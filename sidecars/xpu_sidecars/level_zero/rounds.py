@@ -7,6 +7,7 @@ from queue import Empty, SimpleQueue
 
 from xpu_shared.telemetry.kinds import Group, Mode
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, SourceProblem
+from xpu_sidecars.level_zero.calls import LONGEST_PAUSE
 from xpu_sidecars.level_zero.command import Caution
 from xpu_sidecars.level_zero.device import SampledDevice
 from xpu_sidecars.level_zero.identity import Identity, UnidentifiedError, identify, merged
@@ -51,6 +52,7 @@ class Rounds:
         self._turn: list[Worker] = []  # those whose round of this interval has not begun
         self._versions: set[str] = set()
         self._handles = found.devices
+        self._excuses: dict[int, str] = {}  # of the silent ones that answered, by place
         self._unasked = [place for place in self._silent if unidentified(place) in caution.without]
         self._silent.difference_update(self._unasked)
 
@@ -132,7 +134,7 @@ class Rounds:
 
     def _troubles(self) -> Iterator[SourceProblem]:
         for place in sorted(self._silent):
-            yield SourceProblem(subject=unidentified(place), text="does not say who it is")
+            yield SourceProblem(subject=unidentified(place), text=self._excuses.get(place, "does not say who it is"))
         for name in (*self._left_out, *map(unidentified, self._unasked)):
             yield SourceProblem(
                 subject=name, text="crashes its driver; it is left alone until devices are enumerated again"
@@ -161,11 +163,19 @@ class Rounds:
             yield from self._identities(time.monotonic() + IDENTIFY, places)
 
     def _identify(self, place: int) -> None:
-        """In a thread of its own: who is this?"""
-        try:
-            self._identified.put((place, identify(self._library, self._handles[place])))
-        except UnidentifiedError as error:
-            self._identified.put((place, str(error)))
+        """In a thread of its own: who is this? One that sleeps or is in trouble is asked again, later and later."""
+        pause = self._interval
+        while True:
+            try:
+                self._identified.put((place, identify(self._library, self._handles[place])))
+                return
+            except UnidentifiedError as error:
+                if not error.passing:
+                    self._identified.put((place, str(error)))
+                    return
+                self._excuses[place] = str(error)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def _identities(self, deadline: float, places: Collection[int] | None = None) -> Iterator[Identity]:
         """Those that have been told by now, or until the deadline if some of these, by default of all, have not."""

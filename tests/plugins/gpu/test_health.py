@@ -166,6 +166,10 @@ class TestMemory:
         assert seen.findings["memory-critical"].text == "memory failed: module 1"
         assert evidence(observed(soc_ok=failed)) == {"wedged": BAD}
 
+    def test_a_reason_is_cut(self) -> None:
+        seen = observed(soc_ok=Indicator(verdict=Verdict.FAILED, reason="x" * 1000))
+        assert seen.findings["wedged"].text == f"SoC failed: {'x' * 256}"
+
     def test_details_are_judged_and_not_the_answers(self) -> None:
         """The sidecar calls a device failed that was lost for one round, here it takes two."""
         failed = Indicator(verdict=Verdict.FAILED)

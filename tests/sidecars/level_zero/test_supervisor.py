@@ -117,6 +117,19 @@ async def test_a_device_without_an_address_is_a_problem_and_no_more(library: Sce
         assert problem.text == "zesDevicePciGetProperties: insufficient permissions (0x70010000)"
 
 
+@pytest.mark.parametrize("outcome", ["0x1", "0x70000007", "0x70000001", "0x7ffffffe"])  # it sleeps, or is in trouble
+async def test_a_device_that_does_not_give_its_address_yet_is_asked_again(library: Scenario, outcome: str) -> None:
+    library.says(*gpus(zesDevicePciGetProperties=outcome))
+    async with collecting(library) as collected:
+        await collected.reading(FIRST)
+        (problem,) = collected.reports[-1].snapshot.problems
+        assert problem.text.startswith("zesDevicePciGetProperties: ")
+
+        library.says(*gpus())
+        await collected.reading(SECOND)
+        assert (collected.reports[-1].snapshot.problems, collected.supervisor.starts) == ((), 1)
+
+
 async def test_a_driver_that_crashes_costs_a_restart_of_the_child(library: Scenario) -> None:
     library.says(*gpus())
     async with collecting(library) as collected:
