@@ -38,6 +38,7 @@ class Identity:
     integrated: bool | None = None
     subdevices: int | None = None
     is_gpu: bool = True
+    complete: bool = True  # there is no more to be learnt by asking again
 
 
 def identify(library: Library, handle: int) -> Identity:
@@ -48,8 +49,7 @@ def identify(library: Library, handle: int) -> Identity:
     """
     pci = PciProperties()
     if code := library["zesDevicePciGetProperties"](handle, byref(pci)):
-        passing = results.meaning(code) not in (Meaning.PERMANENT, Meaning.PRIVILEGE)
-        raise UnidentifiedError(f"zesDevicePciGetProperties: {results.text(code)}", passing=passing)
+        raise UnidentifiedError(f"zesDevicePciGetProperties: {results.text(code)}", passing=_passing(code))
     address = f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.{pci.function:x}"
     if not PCI_ADDRESS.fullmatch(address):
         raise UnidentifiedError(f"zesDevicePciGetProperties: expected a PCI address, found {address}")
@@ -61,7 +61,7 @@ def identify(library: Library, handle: int) -> Identity:
         found.pNext = None
         code = library["zesDeviceGetProperties"](handle, byref(found))
     if code:
-        return Identity(handle=handle, pci_address=address)
+        return Identity(handle=handle, pci_address=address, complete=not _passing(code))
     flags = found.core.flags | extension.flags
     digits = bytes(found.core.uuid if any(found.core.uuid) else extension.uuid)
     return Identity(
@@ -78,6 +78,10 @@ def identify(library: Library, handle: int) -> Identity:
         subdevices=found.numSubdevices,
         is_gpu=found.core.type not in OTHER_KINDS,
     )
+
+
+def _passing(code: int) -> bool:
+    return results.meaning(code) not in (Meaning.PERMANENT, Meaning.PRIVILEGE)
 
 
 def _known(value: str) -> str:

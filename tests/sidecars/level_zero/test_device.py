@@ -317,6 +317,17 @@ def test_components_that_cannot_be_found_now_are_found_later(library: Scenario, 
     assert [len(device.round(now).temperatures) for now in range(4)] == [0, 0, 1, 1]
 
 
+def test_a_device_that_slept_when_it_was_asked_who_it_is_is_asked_again(library: Scenario) -> None:
+    outcomes = ("0x1", "0x1", "0")
+    device = library.device(
+        line("temperature", celsius=50), zesDeviceGetProperties=outcomes, model="Flex", subdevices=2
+    )
+    readings = [device.round(now) for now in (0, 1, 5)]
+
+    assert [(reading.model, reading.subdevices) for reading in readings] == [("", None), ("", None), ("Flex", 2)]
+    assert {len(reading.temperatures) for reading in readings} == {1}
+
+
 def test_components_that_go_between_counting_and_listing(library: Scenario) -> None:
     assert len(after(library.device(line("temperature"), line("memory", size=1), extra=3), 0).temperatures) == 1
 
