@@ -318,10 +318,8 @@ def test_components_that_cannot_be_found_now_are_found_later(library: Scenario, 
 
 
 def test_a_device_that_slept_when_it_was_asked_who_it_is_is_asked_again(library: Scenario) -> None:
-    outcomes = ("0x1", "0x1", "0")
-    device = library.device(
-        line("temperature", celsius=50), zesDeviceGetProperties=outcomes, model="Flex", subdevices=2
-    )
+    asleep = {"zesDeviceGetProperties": ("0x1", "0x1", "0")}
+    device = library.device(line("temperature", celsius=50), model="Flex", subdevices=2, **asleep)
     readings = [device.round(now) for now in (0, 1, 5)]
 
     assert [(reading.model, reading.subdevices) for reading in readings] == [("", None), ("", None), ("Flex", 2)]
