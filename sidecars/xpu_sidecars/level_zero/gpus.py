@@ -32,17 +32,17 @@ class Departures:
 
     def __init__(self, sysfs: Path) -> None:
         self._sysfs = sysfs
-        self._seen = driven_gpus(sysfs) or frozenset()  # ever; what was never there cannot have left
+        self._has_gpus = bool(driven_gpus(sysfs))  # ever; where sysfs has none at all, nothing follows from that
         self._enumeration = 0
         self.gone: set[str] = set()
 
     def look(self, lost: Collection[str], enumeration: int) -> None:
-        """Look where the lost devices of this enumeration are."""
+        """Look where the lost devices of this enumeration are; call it also while none is lost."""
         if enumeration != self._enumeration:
             self._enumeration, self.gone = enumeration, set()
-        if lost and (now := driven_gpus(self._sysfs)) is not None:
-            self._seen |= now
-            self.gone |= (self._seen & set(lost)) - now
+        if (lost or not self._has_gpus) and (now := driven_gpus(self._sysfs)) is not None:
+            self._has_gpus |= bool(now)
+            self.gone |= set(lost) - now if self._has_gpus else set()
 
     @property
     def back(self) -> bool:

@@ -68,7 +68,24 @@ def test_a_lost_device_that_left_its_driver_was_pulled_out(tmp_path: Path) -> No
     assert (departures.gone, departures.back) == (set(), False)
 
 
-def test_what_sysfs_never_had_cannot_have_left(tmp_path: Path) -> None:
+def test_one_that_came_and_went_while_nobody_looked_has_left(tmp_path: Path) -> None:
+    driver(tmp_path, "0000:04:00.0")
+    departures = Departures(tmp_path)
+    departures.look({"0000:03:00.0"}, 1)
+    assert departures.gone == {"0000:03:00.0"}
+
+
+def test_the_only_one_that_was_plugged_in_after_the_start_has_left(tmp_path: Path) -> None:
+    departures = Departures(tmp_path)
+    departures.look(set(), 1)
+    driver(tmp_path, "0000:03:00.0")
+    departures.look(set(), 1)
+    (tmp_path / "bus/pci/drivers/i915/0000:03:00.0").rmdir()
+    departures.look({"0000:03:00.0"}, 1)
+    assert departures.gone == {"0000:03:00.0"}
+
+
+def test_where_sysfs_has_no_gpus_at_all_none_can_have_left(tmp_path: Path) -> None:
     departures = Departures(tmp_path)
     departures.look({"0000:03:00.0"}, 1)
     assert departures.gone == set()
