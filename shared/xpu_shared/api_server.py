@@ -90,7 +90,7 @@ class ApiServer:
                 answer = response.read(LARGEST_ANSWER + 1)
             finally:
                 connection.close()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:  # the last one: a host that can be none
             raise ApiError(asked, f"no answer from {self.host}:{self.port}: {error or type(error).__name__}") from None
         if len(answer) > LARGEST_ANSWER:
             raise ApiError(asked, f"an answer of more than {LARGEST_ANSWER} bytes", status=response.status)
@@ -99,7 +99,7 @@ class ApiServer:
             raise ApiError(asked, f"HTTP status {response.status} {response.reason}: {said}", status=response.status)
         try:
             return json.loads(answer)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ApiError(asked, "an answer that is no JSON", status=response.status) from None
 
     def _token(self) -> str:

@@ -80,7 +80,7 @@ def test_whatever_a_refusal_says_it_is_one_short_line(
     assert len(str(error.value)) < 400
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[" * 200_000], ids=lambda body: repr(body[:8]))
 def test_an_answer_that_is_no_json_is_an_error(both: tuple[MiniatureApi, ApiServer], body: bytes) -> None:
     miniature, api = both
     miniature.answers = [(200, body)]
@@ -118,6 +118,13 @@ def test_nobody_there_is_worth_another_try(both: tuple[MiniatureApi, ApiServer])
         with pytest.raises(ApiError, match="Connection refused") as error:
             nobody.request("GET", "/")
     assert error.value.worth_repeating
+
+
+@pytest.mark.parametrize("host", ["a..b", "a b", "\udcff", "x" * 300])
+def test_a_host_that_can_be_none_is_an_error_like_others(both: tuple[MiniatureApi, ApiServer], host: str) -> None:
+    _, api = both
+    with pytest.raises(ApiError, match="no answer from"):
+        ApiServer(host=host, port=443, service_account=api.service_account).request("GET", "/")
 
 
 def test_a_silent_server_is_given_up(both: tuple[MiniatureApi, ApiServer]) -> None:
