@@ -29,6 +29,7 @@ from xpu_simulator.workspace import Workspace
 
 EXPIRY = "# +expiry-time="  # begins a feature file; NFD's word
 FILE_NAME = "xpu-level-zero.txt"
+MAY_BE_EMPTY = "sgx.intel.com/"  # what is no hardware of its own leaves nothing behind when it goes
 CLOCK = Path(__file__).with_name("clock")
 
 
@@ -82,7 +83,7 @@ class Machine:
 
     def see(self, event: Event) -> None:
         match event:
-            case ListReceived(healthy=[], unhealthy=[]):
+            case ListReceived(healthy=[], unhealthy=[]) if not event.resource.startswith(MAY_BE_EMPTY):
                 self.wrong.append(f"an empty list of {event.resource}")
             case ListReceived():
                 self.lists += 1
