@@ -176,7 +176,7 @@ def test_labels_are_certain_once_every_gpu_is_found(truth: Truth) -> None:
 
 @pytest.mark.parametrize(
     ("growing", "flat"),
-    [({}, True), ({"descriptors": 1}, False), ({"threads": 1}, False), ({"memory": 0.2}, False)],
+    [({}, True), ({"descriptors": 1}, False), ({"threads": 1}, False), ({"memory": 0.3}, False)],
 )
 def test_growth_is_noticed(growing: dict[str, float], flat: bool) -> None:
     life = [
