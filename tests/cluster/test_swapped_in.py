@@ -11,11 +11,9 @@ from typing import Any
 
 import pytest
 
-from cluster.installation import MARK, Installation, Loader
+from cluster.families import every_device
+from cluster.installation import MARK, Loader, on_cluster
 from cluster.machine import Cluster
-from xpu_simulator.descriptions import read_node
-from xpu_simulator.node import Gpu, Node
-from xpu_simulator.simulated_node import SimulatedNode
 
 pytestmark = pytest.mark.usefixtures("swept")
 
@@ -78,19 +76,13 @@ def test_our_image_in_the_others_daemonset_offers_the_same_within_its_limits(
     cluster: Cluster, load: Loader, tmp_path: Path, documented: Documented
 ) -> None:
     load(f"intel-{documented.family}-plugin")
-    xeon = read_node("xeon").model_dump(exclude_unset=True)
-    gpus = [Gpu(card=card).model_dump(exclude_unset=True) for card in range(2)]
-    SimulatedNode(Node.model_validate({**xeon, "gpus": gpus, "npus": [{}]}), tmp_path / "node")
+    every_device(tmp_path / "node")
     for below in documented.directories:
         (tmp_path / "node/dev" / below).mkdir(exist_ok=True)
-    installation = Installation(cluster, [daemon_set(documented, tmp_path / "node")])
-    installation.apply()
-    try:
+    with on_cluster(cluster, [daemon_set(documented, tmp_path / "node")]) as installation:
         installation.wait_until_ready()
         count = documented.devices
         cluster.wait_for_gpus(capacity=count, allocatable=count, resource=documented.resource)
         (pod,) = installation.pods()
         (status,) = pod["status"]["containerStatuses"]
         assert status["restartCount"] == 0
-    finally:
-        installation.delete()
