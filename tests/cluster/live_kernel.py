@@ -7,8 +7,10 @@ then attributes just have to keep their text.
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from xpu_simulator.families.dlb.kernel import DlbKernel
+from xpu_simulator.families.idxd.device import Dsa, Iaa
 from xpu_simulator.families.idxd.kernel import IdxdKernel
 from xpu_simulator.kernel.sysfs import SimulatedSysfs
 from xpu_simulator.tree import SimulatedTree
@@ -17,6 +19,14 @@ PAUSE = 0.01  # seconds between two looks
 COUNT = "sriov_numvfs"
 
 Shown = Iterator[tuple[str, str]]  # attributes below sysfs, and what the kernel has there
+
+
+def unconfigured(tree: SimulatedTree) -> IdxdKernel:
+    """Two DSA and an IAA device as the driver leaves them when it is loaded."""
+    kernel = IdxdKernel(tree, [Dsa(number=0), Dsa(number=10, pci_address="0000:6f:01.0"), Iaa(number=1)])
+    for state in kernel.states.values():
+        kernel.become(replace(state, state="disabled", queues=(), engines={}))
+    return kernel
 
 
 class LiveKernel:

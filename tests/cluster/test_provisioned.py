@@ -6,19 +6,16 @@ a simulated kernel.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cluster.installation import MARK, Installation, Loader, on_cluster, on_tree, roots
-from cluster.live_kernel import LiveKernel
+from cluster.live_kernel import LiveKernel, unconfigured
 from cluster.machine import Cluster, wait_until
 from deploy.rendering import built
 from xpu_simulator.families.dlb.device import Dlb
 from xpu_simulator.families.dlb.kernel import DlbKernel
-from xpu_simulator.families.idxd.device import Dsa, Iaa
-from xpu_simulator.families.idxd.kernel import IdxdKernel
 from xpu_simulator.families.sgx.device import Sgx
 from xpu_simulator.tree import SimulatedTree
 
@@ -26,14 +23,6 @@ pytestmark = pytest.mark.usefixtures("swept")
 DSA_QUEUE, IAA_QUEUE = "dsa.intel.com/wq-user-dedicated", "iaa.intel.com/wq-user-dedicated"
 FUNCTION = "dlb.intel.com/vf"
 EPC, CAPABLE = "sgx.intel.com/epc", "sgx.intel.com/capable"
-
-
-def unconfigured(tree: SimulatedTree) -> IdxdKernel:
-    """Two DSA and an IAA device as the driver leaves them when it is loaded."""
-    kernel = IdxdKernel(tree, [Dsa(number=0), Dsa(number=10, pci_address="0000:6f:01.0"), Iaa(number=1)])
-    for state in kernel.states.values():
-        kernel.become(replace(state, state="disabled", queues=(), engines={}))
-    return kernel
 
 
 @contextmanager
