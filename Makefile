@@ -22,7 +22,7 @@ test: $(INSTALLED)  ## Run the tests.
 
 CLUSTER_TESTS ?= tests/cluster
 test-cluster: $(INSTALLED)  ## Run the tests that need a real cluster; CONTRIBUTING.md says how to have one.
-	$(BIN)/pytest $(CLUSTER_TESTS) -o faulthandler_timeout=400
+	$(BIN)/pytest $(CLUSTER_TESTS) -v -rP -o faulthandler_timeout=400
 
 install: $(INSTALLED)  ## Create or update .venv: all programs, all extras, the development tools.
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster import starting
 from cluster.families import FAMILIES, OPENS_ALL, Family, every_device, use_one, wait_until_offered
 from cluster.installation import Loader, installed, roots
 from cluster.machine import Cluster
@@ -25,9 +26,10 @@ def test_a_familys_daemonset_registers_and_a_pod_opens_its_devices(
 ) -> None:
     load(family.plugin)
     tree = hardware.tree.root
-    with installed(cluster, f"{family.name}_plugin/base", tree, {family.plugin: roots(tree)}):
+    with installed(cluster, f"{family.name}_plugin/base", tree, {family.plugin: roots(tree)}) as installation:
         wait_until_offered(cluster, family)
         use_one(cluster, family)
+        print(starting.told(installation, tree))
 
 
 def test_the_node_agent_registers_every_family_and_a_pod_may_have_devices_of_several(
@@ -35,9 +37,10 @@ def test_the_node_agent_registers_every_family_and_a_pod_may_have_devices_of_sev
 ) -> None:
     load("xpu-node-agent")
     tree = hardware.tree.root
-    with installed(cluster, "node_agent/base", tree, {"xpu-node-agent": roots(tree)}):
+    with installed(cluster, "node_agent/base", tree, {"xpu-node-agent": roots(tree)}) as installation:
         for family in FAMILIES:
             wait_until_offered(cluster, family)
+        print(starting.told(installation, tree))
         cluster.run_pod("gpu", 2)
         cluster.run_pod("queue", 1, resource="dsa.intel.com/wq-user-dedicated")
         cluster.wait_for_phase("gpu", "Running")

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cluster.installation import Installation, Loader, on_cluster, on_tree, roots
+from cluster.installation import MARK, Installation, Loader, on_cluster, on_tree, roots
 from cluster.machine import Cluster, wait_until
 from deploy.rendering import built
 from xpu_simulator.descriptions import read_node
@@ -100,3 +101,46 @@ def test_links_are_labels_and_a_pod_has_gpus_of_one_island(
             hardware.fault_link(End("gpu0", tile), End("gpu1", tile), "down")
         wait_for_pairs(features, JOINED - {(0, 1)})
     assert list(features.iterdir()) == []
+
+
+def in_the_others_pod(features: Path) -> dict[str, Any]:
+    """The container as the Go implementation adds it to XPU Manager's pod: no flags of ours, and no /run/xpu."""
+    name = "intel-xpumanager"
+    container = {
+        "name": "xelink-sidecar",
+        "image": "intel/intel-xpumanager-sidecar:0.1.0",
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["-v=2"],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsUser": 0,
+        },
+        "volumeMounts": [{"name": "features-d", "mountPath": FEATURES}],
+    }
+    volumes = [{"name": "features-d", "hostPath": {"path": str(features)}}]
+    template = {
+        "metadata": {"labels": {"app": name}},
+        "spec": {"hostNetwork": True, "containers": [container], "volumes": volumes},  # for its 127.0.0.1
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": name, "labels": MARK},
+        "spec": {"selector": {"matchLabels": {"app": name}}, "template": template},
+    }
+
+
+def test_in_the_container_of_the_one_that_it_replaces_it_writes_the_labels(
+    cluster: Cluster, load: Loader, hardware: SimulatedNode, request: pytest.FixtureRequest
+) -> None:
+    load("intel-xpumanager-sidecar")
+    manager = XpuManager(hardware.xpu_manager_page, port=29999)
+    request.addfinalizer(manager.close)
+    features = hardware.tree.root.parent / "features"
+    with on_cluster(cluster, [in_the_others_pod(features)]) as installation:
+        installation.wait_until_ready()
+        wait_for_pairs(features, JOINED)
+        (pod,) = installation.pods()
+        assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
