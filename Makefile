@@ -8,7 +8,7 @@ INSTALLED := .venv/installed
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-demo: $(INSTALLED)  ## Run simulated nodes for half a minute: a Xeon with the node agent, linked GPUs, four GPUs and their sidecar.
+demo: $(INSTALLED)  ## Run simulated nodes for 20 seconds: a Xeon with the node agent, linked GPUs, four GPUs and their sidecar.
 	@$(BIN)/xpu-simulator run xeon --plugin xpu-node-agent --scenario xeon
 	@echo
 	@$(BIN)/xpu-simulator run two-islands --plugin "xpu-gpu-plugin --allocation-policy=topology --telemetry {topology} \

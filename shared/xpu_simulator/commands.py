@@ -18,6 +18,7 @@ from xpu_simulator.scenario import Action
 from xpu_simulator.status import Status
 
 Commands = Any  # argparse keeps the type of what add_subparsers gives to itself
+GPUS, MONITORING = "gpu.intel.com/", "monitoring"  # the begin of GPUs' resources, the end of observers'
 UNBOUNDED = 1000  # columns or rows, where there is no terminal
 
 
@@ -63,7 +64,9 @@ def _add_fault(parser: argparse.ArgumentParser) -> None:
 def _add_pod_commands(commands: Commands) -> None:
     run = _command(commands, "run", _run_pod, "run a pod that asks for devices")
     run.add_argument("pod", metavar="NAME", type=checked_name)
-    run.add_argument("--devices", "--gpus", metavar="NUMBER", type=_count, default=1, help="how many, 1 by default")
+    count = run.add_mutually_exclusive_group()
+    count.add_argument("--devices", metavar="NUMBER", type=_count, default=1, help="how many, 1 by default")
+    count.add_argument("--gpus", metavar="NUMBER", type=_count, help="the same, of the resource that is GPUs")
     run.add_argument("--resource", metavar="RESOURCE", type=_resource, help="by default the only one that has devices")
     delete = _command(commands, "delete", _delete_pod, "delete a pod; its devices are free")
     delete.add_argument("pod", metavar="NAME", type=checked_name)
@@ -120,6 +123,9 @@ def _fault(options: argparse.Namespace) -> int:
         raise UsageError(f"fault {options.gpu}: tiles, --down, --degraded and --up are for: fault link")
     wanted = {name: getattr(options, name) for name in Fault.model_fields}
     given = {name: value for name, value in wanted.items() if value is not None}
+    if not given and not options.clear:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in Fault.model_fields)
+        raise UsageError(f"fault {options.gpu}: expected --clear or one of {flags}")
     return _do(options, {"fault": {"gpu": options.gpu, "clear": options.clear, **given}})
 
 
@@ -136,14 +142,16 @@ def _reboot(options: argparse.Namespace) -> int:
 
 
 def _run_pod(options: argparse.Namespace) -> int:
-    resource = options.resource or _only_resource(_ask_status(options))
-    return _do(options, {"run_pod": {"name": options.pod, "resources": {resource: options.devices}}})
+    resource = options.resource or _only_resource(_ask_status(options), gpus=options.gpus is not None)
+    return _do(options, {"run_pod": {"name": options.pod, "resources": {resource: options.gpus or options.devices}}})
 
 
-def _only_resource(status: Status) -> str:
-    """The resource that has devices to give, or just the only one."""
+def _only_resource(status: Status, *, gpus: bool) -> str:
+    """The resource that has devices to give, or just the only one; if GPUs are meant, the one that is GPUs."""
     names = [resource.name for resource in status.resources if resource.allocatable]
     names = names or [resource.name for resource in status.resources]
+    if gpus:
+        names = [name for name in names if name.startswith(GPUS) and not name.endswith(MONITORING)] or names
     if not names:
         raise ImpossibleError("no plugin has registered a resource")
     if len(names) > 1:

@@ -70,7 +70,7 @@ def test_gpus_are_hot_and_well_again(simulator: Simulator, command: Command) -> 
     ("arguments", "code", "error"),
     [
         (["gpu9", "--clear"], 2, "no device 'gpu9'; there are gpu0, gpu1, gpu2, gpu3"),
-        (["gpu1"], 2, "expected clear or one of"),
+        (["gpu1"], 2, "expected --clear or one of --temperature"),
         (["gpu1", "--temperature", "9999"], 2, "temperature"),
         (["gpu1", "--memory-health", "bad"], 2, "invalid choice"),
     ],
@@ -100,6 +100,16 @@ def test_pods_come_and_go(simulator: Simulator, command: Command) -> None:
     assert (code, text.count("\n")) == (1, 1)
     assert text.startswith("xpu-simulator: pod greedy is rejected: UnexpectedAdmissionError: Allocate failed due to")
     assert command("pod", "delete", "training") == (0, "pod training is deleted, its devices are free\n")
+
+
+def test_a_pod_that_asks_for_gpus_gets_gpus(directory: Path, command: Command) -> None:
+    simulator = Simulator(directory, "--plugin", "xpu-gpu-plugin -enable-monitoring")
+    simulator.read_until("4 of 4 healthy")
+    assert command("pod", "run", "--gpus", "1", "training") == (0, "pod training runs with card0-0\n")
+    code, text = command("pod", "run", "--devices", "1", "other")
+    assert (code, text.partition(";")[0]) == (2, "xpu-simulator: choose a resource with --resource")
+    simulator.process.terminate()
+    assert simulator.finish() == 0, simulator.output + simulator.errors
 
 
 def test_the_kubelet_restarts_stops_and_starts(simulator: Simulator, command: Command) -> None:

@@ -15,34 +15,48 @@ from xpu_shared.threads import in_daemon_thread
 
 PERIOD = 60.0  # seconds: a safety net for events that were lost
 COALESCE = 0.1  # seconds: a device appears with many events, and its directory is complete a little after the first
-REST = 2.0  # seconds after a run that failed, in which events are those that it caused itself
+REST = 2.0  # seconds after a run that failed, in which events may be those that it caused itself
 
 log = Log("watch")
 
 
 @dataclass(slots=True)
 class Schedule:
-    """When to apply next, in monotonic seconds. Runs cause events themselves: one that failed must not cause itself."""
+    """When to apply next, in monotonic seconds.
+
+    Runs cause events themselves. What is heard during and shortly after a run that failed may be its echo, or a device
+    that has just appeared: it is a reason for another run, but after a rest that doubles with each failure.
+    """
 
     ended: float = 0.0
-    failed: bool = False
-    event: float | None = None  # the first one since the last run began
+    failures: int = 0  # runs that failed since the last one that did not
+    event: float | None = None  # the first one since the last run began, unless it may be an echo
+    echo: bool = False
+    echoes_until: float = 0.0
 
     def heard(self, now: float) -> None:
-        if self.event is None and not (self.failed and now < self.ended + REST):
+        if now < self.echoes_until:
+            self.echo = True
+        elif self.event is None:
             self.event = now
 
     def started(self) -> None:
-        self.event = None
+        self.event, self.echo, self.echoes_until = None, False, 0.0
 
     def finished(self, now: float, *, failed: bool) -> None:
-        self.ended, self.failed = now, failed
+        self.ended = now
+        self.failures = self.failures + 1 if failed else 0
         if failed:
-            self.event = None
+            self.event, self.echo, self.echoes_until = None, self.event is not None, now + REST
 
     @property
     def due(self) -> float:
-        return self.ended + PERIOD if self.event is None else min(self.event + COALESCE, self.ended + PERIOD)
+        reasons = [self.ended + PERIOD]
+        if self.event is not None:
+            reasons.append(self.event + COALESCE)
+        if self.echo:
+            reasons.append(self.ended + min(REST * 2 ** (self.failures - 1), PERIOD))
+        return min(reasons)
 
 
 def watch(

@@ -29,15 +29,42 @@ def test_an_event_during_a_run_is_a_reason_for_another() -> None:
     assert schedule.due == 1.0 + COALESCE
 
 
-def test_a_run_that_failed_does_not_cause_itself() -> None:
+def test_what_may_be_the_echo_of_a_failed_run_waits_longer_each_time() -> None:
+    schedule = Schedule()
+    now = 0.0
+    rests = []
+    for _ in range(8):
+        schedule.started()
+        schedule.heard(now)
+        schedule.finished(now, failed=True)
+        schedule.heard(now + REST / 2)
+        rests.append(schedule.due - now)
+        now = schedule.due
+    assert rests == [2.0, 4.0, 8.0, 16.0, 32.0, PERIOD, PERIOD, PERIOD]
+    schedule.started()
+    schedule.finished(now, failed=False)
+    schedule.heard(now)
+    assert schedule.due == now + COALESCE
+
+
+def test_a_device_that_appears_in_the_shadow_of_a_failed_run_is_not_lost() -> None:
+    schedule = Schedule()
+    schedule.started()
+    schedule.finished(2.0, failed=True)
+    schedule.heard(2.0 + REST / 2)
+    assert schedule.due == 2.0 + REST
+
+
+def test_an_event_long_after_a_failed_run_is_no_echo() -> None:
     schedule = Schedule()
     schedule.started()
     schedule.heard(1.0)
     schedule.finished(2.0, failed=True)
-    schedule.heard(2.0 + REST / 2)
-    assert schedule.due == 2.0 + PERIOD
-    schedule.heard(2.0 + REST)
-    assert schedule.due == 2.0 + REST + COALESCE
+    assert schedule.due == 2.0 + REST
+    schedule.started()
+    schedule.finished(5.0, failed=True)
+    schedule.heard(5.0 + REST)
+    assert schedule.due == 5.0 + REST + COALESCE
 
 
 async def test_a_device_that_appears_is_noticed_and_sigterm_ends_with_0(tmp_path: Path) -> None:
