@@ -118,6 +118,12 @@ class Installation:
         pods = self._cluster.get("pods", "-n", self.namespace, "-l", self.selector)["items"]
         return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
 
+    def init_log(self) -> str:
+        """Of the only init container of its only pod."""
+        (pod,) = self.pods()
+        (container,) = pod["spec"]["initContainers"]
+        return self.kubectl("logs", pod["metadata"]["name"], "-c", container["name"])
+
     def is_ready(self) -> bool:
         found = [self._cluster.get("daemonset", name, "-n", self.namespace) for name in self._names]
         return len(self.pods()) == len(found) and all(

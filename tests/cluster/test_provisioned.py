@@ -38,12 +38,6 @@ def provisioned(cluster: Cluster, overlay: str, tree: SimulatedTree) -> Iterator
         yield installation
 
 
-def log_of_init(installation: Installation) -> str:
-    (pod,) = installation.pods()
-    (container,) = pod["spec"]["initContainers"]
-    return installation.kubectl("logs", pod["metadata"]["name"], "-c", container["name"])
-
-
 def start_again(installation: Installation) -> None:
     (pod,) = installation.pods()
     installation.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=true")
@@ -62,14 +56,14 @@ def test_queues_are_configured_before_the_plugin_starts_and_stay_at_its_next_sta
         installation.wait_until_ready()
         assert kernel.refused == []
         for device in ("dsa0", "dsa10"):
-            assert f"{device}: changed" in log_of_init(installation)
+            assert f"{device}: changed" in installation.init_log()
         cluster.wait_for_gpus(capacity=8, allocatable=8, resource=DSA_QUEUE)
         cluster.run_pod("user", 2, resource=DSA_QUEUE)
         cluster.wait_for_phase("user", "Running")
 
         start_again(installation)
         for device in ("dsa0", "dsa10"):
-            assert f"{device}: unchanged" in log_of_init(installation)
+            assert f"{device}: unchanged" in installation.init_log()
         cluster.wait_for_gpus(capacity=8, allocatable=8, resource=DSA_QUEUE)
 
 
@@ -113,12 +107,12 @@ def test_the_nodes_own_file_counts_and_one_that_is_impossible_keeps_the_plugin_f
         wait_until(lambda: bool(exit_codes(installation)), installation.story, seconds=60)
         assert exit_codes(installation) == {1}
         told = f"{own}: iax1: groups[0].grouped_workqueues: sizes sum to 144, device has 128"
-        wait_until(lambda: told in log_of_init(installation), installation.story, seconds=30)
+        wait_until(lambda: told in installation.init_log(), installation.story, seconds=30)
 
         config_map(cluster, "intel-iaa-config", {"iaa.conf": layout(16), own: layout(64)})
         start_again(installation)
         assert kernel.refused == []
-        assert "iax1: changed" in log_of_init(installation)
+        assert "iax1: changed" in installation.init_log()
         assert (tree.sysfs / "bus/dsa/devices/wq1.1/size").read_text() == "64\n"
         cluster.wait_for_gpus(capacity=2, allocatable=2, resource=IAA_QUEUE)
 
@@ -135,7 +129,7 @@ def test_a_load_balancer_has_a_virtual_function_with_its_share_before_the_plugin
     ):
         installation.wait_until_ready()
         assert kernel.refused == []
-        assert "0000:7e:00.0: changed" in log_of_init(installation)
+        assert "0000:7e:00.0: changed" in installation.init_log()
         share = tree.sysfs / "bus/pci/devices/0000:7e:00.0/vf0_resources/num_ldb_credits"
         assert share.read_text().strip() == "8192"
         cluster.wait_for_gpus(capacity=1, allocatable=1, resource=FUNCTION)

@@ -139,6 +139,7 @@ def test_our_init_container_in_the_others_daemonset_configures_queues(
     with LiveKernel(tree, kernel) as live, on_cluster(cluster, [document]) as installation:
         installation.wait_until_ready()
         assert live.refused == []
+        assert "locks a directory instead" in installation.init_log()  # there is no /run/xpu
         cluster.wait_for_gpus(capacity=dsa.devices, allocatable=dsa.devices, resource=dsa.resource)
 
 
@@ -159,4 +160,5 @@ def test_our_init_container_in_the_others_daemonset_makes_a_virtual_function(
     with LiveKernel(tree, kernel) as live, on_cluster(cluster, [document]) as installation:
         installation.wait_until_ready()
         assert live.refused == []
+        assert "locks a directory instead" in installation.init_log()  # there is no /run/xpu
         cluster.wait_for_gpus(capacity=1, allocatable=1, resource=dlb.resource)
