@@ -26,7 +26,7 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
 CONFLICT, TOO_MANY = 409, 429
-SERVER_ERRORS = 500
+REDIRECTIONS, SERVER_ERRORS = 300, 500
 
 
 class NoApiServerError(Exception):
@@ -44,7 +44,10 @@ class ApiError(Exception):
     def __init__(self, request: str, problem: str, *, status: int | None = None) -> None:
         super().__init__(f"{request}: {problem}")
         self.status = status
-        self.worth_repeating = status is None or status in (CONFLICT, TOO_MANY) or status >= SERVER_ERRORS
+        # Also when the answer to a request that succeeded cannot be read: a proxy has cut it off.
+        self.worth_repeating = (
+            status is None or status < REDIRECTIONS or status in (CONFLICT, TOO_MANY) or status >= SERVER_ERRORS
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +93,7 @@ class ApiServer:
                 answer = response.read(LARGEST_ANSWER + 1)
             finally:
                 connection.close()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:  # the last one: a host that can be none
             raise ApiError(asked, f"no answer from {self.host}:{self.port}: {error or type(error).__name__}") from None
         if len(answer) > LARGEST_ANSWER:
             raise ApiError(asked, f"an answer of more than {LARGEST_ANSWER} bytes", status=response.status)
@@ -99,7 +102,7 @@ class ApiServer:
             raise ApiError(asked, f"HTTP status {response.status} {response.reason}: {said}", status=response.status)
         try:
             return json.loads(answer)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ApiError(asked, "an answer that is no JSON", status=response.status) from None
 
     def _token(self) -> str:
@@ -111,7 +114,11 @@ class ApiServer:
 
     def _context(self) -> ssl.SSLContext:
         """Trusts the cluster's authority only; read again for each request, because it may be replaced."""
-        context = ssl.create_default_context(cafile=str(self.service_account / "ca.crt"))
+        authority = self.service_account / "ca.crt"
+        try:
+            context = ssl.create_default_context(cafile=str(authority))
+        except ssl.SSLError as error:
+            raise OSError(None, f"{authority} holds no certificate: {error.reason or error}") from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 

@@ -25,6 +25,7 @@ from xpu_shared.plugin import (
     Causes,
     HearsEvents,
     JudgesDevices,
+    OnlyCounts,
     OwnsCdiKinds,
     Plugin,
     RunsBesideScans,
@@ -80,6 +81,9 @@ class Family:
         self.subsystems = frozenset(plugin.subsystems)
         self.watched_directories = tuple(plugin.watched_directories) if isinstance(plugin, WatchesDirectories) else ()
         self.warnings = tuple(plugin.warnings) if isinstance(plugin, Warns) else ()
+        # Ids that only count are no hardware that a pod could have lost: without a holder they tell nobody anything.
+        only_counts = isinstance(plugin, OnlyCounts) and plugin.ids_only_count
+        self._retention = 0.0 if only_counts else settings.lost_device_retention
         self._heard = plugin.heard if isinstance(plugin, HearsEvents) else None
         self.inventory = Inventory()
         self.scans = ScanCounters()
@@ -152,7 +156,7 @@ class Family:
             judged(self.plugin, found),
             base,
             held=self._held,
-            retention=self._settings.lost_device_retention,
+            retention=self._retention,
             now=time.monotonic(),
         )
         return Judged(found=found, base=base, holders=holders, outcome=worked_out)

@@ -26,6 +26,7 @@ LEFT, RETURNED = "DeviceUnhealthy", "DeviceHealthy"
 BURST, PAUSE = 20, 15.0  # requests at once, and seconds for each further one
 WAITING = 50  # notices kept while the API server does not answer; beyond, the oldest is dropped
 REMEMBERED = 50  # Events that are counted up instead of written anew when the same happens again
+LONGEST_NODE = 230  # characters of the node's name in the Event's; both have at most 253
 REPEATED_WITHIN = 3600.0  # seconds; the API server keeps Events for an hour
 
 log = Log("events")
@@ -129,7 +130,7 @@ class NodeEvents:
                 self._patch(f"{path}/{known.name}", body)
                 known.count, known.at = known.count + 1, time.monotonic()
                 return
-        name = f"{self._node}.{time.time_ns():x}"
+        name = f"{self._node[:LONGEST_NODE].rstrip('.-')}.{time.time_ns():x}"
         self._api.request("POST", path, self._event(name, notice, when))
         self._recent.pop(notice, None)
         self._recent[notice] = Written(name, 1, time.monotonic())

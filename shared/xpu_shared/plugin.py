@@ -117,7 +117,10 @@ class OnlyCounts(Protocol):
 
     @property
     def ids_only_count(self) -> bool:
-        """Then an allocation that names no id, or one id twice, is answered instead of refused."""
+        """Then an allocation that names no id, or one id twice, is answered instead of refused.
+
+        And ids that nobody holds leave the list at once with what they count the users of.
+        """
 
 
 @runtime_checkable

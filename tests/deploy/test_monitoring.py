@@ -11,6 +11,7 @@ import yaml
 
 from deploy.monitoring import (
     DASHBOARDS,
+    DEPLOY,
     ROOT,
     RULES,
     alerts,
@@ -112,6 +113,46 @@ def test_every_alert_has_a_runbook() -> None:
         assert anchor in headings, alert["alert"]
         assert {"summary", "description"} <= alert["annotations"].keys()
         assert alert["labels"]["severity"] in ("critical", "warning", "info")
+
+
+@needs_promtool
+def test_prometheus_takes_the_scrape_configuration_that_is_documented(tmp_path: Path) -> None:
+    config = yaml.safe_load(scraping())
+    assert config["scrape_configs"][0].pop("kubernetes_sd_configs") == [{"role": "pod"}]  # Debian's knows no Kubernetes
+    path = tmp_path / "prometheus.yml"
+    path.write_text(yaml.safe_dump(config))
+
+    assert "SUCCESS" in promtool("check", "config", path)
+
+
+def test_the_documented_scrape_configuration_finds_every_page_of_ours_and_keeps_those_of_a_pod_apart() -> None:
+    (job,) = yaml.safe_load(scraping())["scrape_configs"]
+    rules = {rule["source_labels"][0].removeprefix("__meta_kubernetes_pod_"): rule for rule in job["relabel_configs"]}
+    manifests = [
+        manifest
+        for path in sorted((DEPLOY / "kustomize").glob("*/base/*.yaml"))
+        for manifest in yaml.safe_load_all(path.read_text())
+        if manifest.get("kind") == "DaemonSet"
+    ]
+    sidecar = yaml.safe_load((DEPLOY / "kustomize/components/level-zero-sidecar/container.yaml").read_text())
+    ports = {
+        port["name"]: manifest["metadata"]["name"]
+        for manifest in (*manifests, sidecar)
+        for container in manifest["spec"]["template"]["spec"]["containers"]
+        for port in container.get("ports", ())
+    }
+    assert job["honor_labels"]
+    assert ports.keys() == {"metrics", "level-zero", "xelink"}
+    assert [name for name in ports if not re.fullmatch(rules["container_port_name"]["regex"], name)] == []
+    apps = [manifest["spec"]["template"]["metadata"]["labels"]["app"] for manifest in manifests]
+    assert len(apps) > 7
+    assert [app for app in apps if not re.fullmatch(rules["label_app"]["regex"], app)] == []
+    assert rules["container_name"]["target_label"] == "container"
+
+
+def scraping() -> str:
+    (block,) = re.findall(r"^```yaml\n(scrape_configs:.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    return str(block)
 
 
 def test_every_metric_of_gpus_is_documented() -> None:

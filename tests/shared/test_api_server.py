@@ -80,13 +80,14 @@ def test_whatever_a_refusal_says_it_is_one_short_line(
     assert len(str(error.value)) < 400
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[" * 200_000], ids=lambda body: repr(body[:8]))
 def test_an_answer_that_is_no_json_is_an_error(both: tuple[MiniatureApi, ApiServer], body: bytes) -> None:
     miniature, api = both
     miniature.answers = [(200, body)]
 
-    with pytest.raises(ApiError, match="no JSON"):
+    with pytest.raises(ApiError, match="no JSON") as error:
         api.request("GET", "/")
+    assert error.value.worth_repeating
 
 
 def test_an_endless_answer_ends(both: tuple[MiniatureApi, ApiServer]) -> None:
@@ -105,6 +106,14 @@ def test_a_server_of_another_authority_is_not_trusted(both: tuple[MiniatureApi, 
         ApiServer(host=api.host, port=api.port, service_account=other).request("GET", "/")
 
 
+@pytest.mark.parametrize("text", ["", "no certificate"])
+def test_a_file_without_an_authority_is_named(both: tuple[MiniatureApi, ApiServer], text: str) -> None:
+    _, api = both
+    (api.service_account / "ca.crt").write_text(text)
+    with pytest.raises(ApiError, match=r"ca\.crt holds no certificate"):
+        api.request("GET", "/")
+
+
 def test_a_server_of_another_name_is_not_trusted(tmp_path: Path) -> None:
     with serving(tmp_path, name="elsewhere.example") as (_, api), pytest.raises(ApiError, match="Hostname mismatch"):
         api.request("GET", "/")
@@ -118,6 +127,13 @@ def test_nobody_there_is_worth_another_try(both: tuple[MiniatureApi, ApiServer])
         with pytest.raises(ApiError, match="Connection refused") as error:
             nobody.request("GET", "/")
     assert error.value.worth_repeating
+
+
+@pytest.mark.parametrize("host", ["a..b", "a b", "\udcff", "x" * 300])
+def test_a_host_that_can_be_none_is_an_error_like_others(both: tuple[MiniatureApi, ApiServer], host: str) -> None:
+    _, api = both
+    with pytest.raises(ApiError, match="no answer from"):
+        ApiServer(host=host, port=443, service_account=api.service_account).request("GET", "/")
 
 
 def test_a_silent_server_is_given_up(both: tuple[MiniatureApi, ApiServer]) -> None:

@@ -116,6 +116,8 @@ class Truth:
         device = self.present.pop(name)
         for id_ in ids_of(device):
             self._gone[id_] = frozenset({UNHEALTHY} if id_ in self._listed else {UNHEALTHY, ABSENT})
+            if isinstance(device, Sgx):  # its ids only count: they stay as long as they are known to be held
+                self._gone[id_] = frozenset({UNHEALTHY, ABSENT} if id_ in self.held else {ABSENT})
         self._replugged(name, device, now)
 
     def rebound(self, name: str, device: SimulatedDevice, now: float) -> None:

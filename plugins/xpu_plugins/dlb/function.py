@@ -13,10 +13,10 @@ from pathlib import Path
 from xpu_shared.device import Problem
 from xpu_shared.kernel.sysfs import MalformedAttributeError, list_names, read_integer, read_text
 from xpu_shared.kernel.topology import TopologyError, numa_nodes
+from xpu_shared.kernel.vfio import PCI_ADDRESS
 
 PF, VF = "pf", "vf"  # the device types
 PHYSICAL_IDS = frozenset((0x2710, 0x2714))  # DLB 2.0 and 2.5
-PCI_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 VIRTUAL_FUNCTION = re.compile(r"virtfn[0-9]+")
 WITHOUT_RESOURCES = "no resources assigned"
 WITHOUT_MAILBOX = "its mailbox is disabled after errors: func_bar_en is 0"

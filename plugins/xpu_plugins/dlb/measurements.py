@@ -7,8 +7,9 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from xpu_plugins.dlb.function import PCI_ADDRESS, PF, VF
+from xpu_plugins.dlb.function import PF, VF
 from xpu_shared.kernel.sysfs import MalformedAttributeError, list_names, read_integer, read_text
+from xpu_shared.kernel.vfio import PCI_ADDRESS
 from xpu_shared.measurement import Gauge
 
 NAME = re.compile(r"dlb[0-9]+")

@@ -41,6 +41,14 @@ OF_QUEUE = (
     "threshold",
 )
 OF_ENGINE = ("group_id",)
+# What older kernels call these.
+TOKENS: Mapping[str, str] = {
+    "max_read_buffers": "max_tokens",
+    "read_buffer_limit": "token_limit",
+    "read_buffers_reserved": "tokens_reserved",
+    "use_read_buffer_limit": "use_token_limit",
+    "read_buffers_allowed": "tokens_allowed",
+}
 LIMITS = (
     "state",
     "clients",
@@ -68,6 +76,7 @@ class Device:
     queues: Mapping[int, Attributes]
     engines: Mapping[int, Attributes]
     drivers: Mapping[int, str]  # of queues: the one that each is bound to, as far as sysfs says
+    tokens: bool = False  # whether its kernel calls read buffers tokens
 
     @property
     def kind(self) -> str:
@@ -103,6 +112,10 @@ class Device:
             *((f"engine{self.number}.{number}", engine) for number, engine in self.engines.items()),
         ]
 
+    def attribute(self, directory: str, key: str) -> str:
+        """The path of an attribute in one of the directories."""
+        return f"{BUS}/{directory}/{TOKENS.get(key, key) if self.tokens else key}"
+
     def queue(self, number: int) -> str:
         return f"wq{self.number}.{number}"
 
@@ -131,26 +144,33 @@ def read_device(sysfs: Sysfs, name: str) -> Device:
             inside[match[1]][int(match[2])] = found
     place = f"{BUS}/{name}"
     sysfs.read(f"{place}/state")  # of a device that has gone nothing is told at all
+    tokens = sysfs.exists(f"{place}/max_tokens") and not sysfs.exists(f"{place}/max_read_buffers")
     return Device(
         name=name,
-        own=_attributes(sysfs, place, (*LIMITS, *OF_DEVICE)),
-        groups=_all(sysfs, place, inside["group"], OF_GROUP),
+        own=_attributes(sysfs, place, (*LIMITS, *OF_DEVICE), tokens=tokens),
+        groups=_all(sysfs, place, inside["group"], OF_GROUP, tokens=tokens),
         queues=_all(sysfs, place, inside["wq"], ("state", "clients", *OF_QUEUE)),
         engines=_all(sysfs, place, inside["engine"], OF_ENGINE),
         drivers=_drivers(sysfs, place, inside["wq"]),
+        tokens=tokens,
     )
 
 
-def _all(sysfs: Sysfs, place: str, entries: Mapping[int, str], names: tuple[str, ...]) -> dict[int, Attributes]:
-    return {number: _attributes(sysfs, f"{place}/{entry}", names) for number, entry in sorted(entries.items())}
+def _all(
+    sysfs: Sysfs, place: str, entries: Mapping[int, str], names: tuple[str, ...], *, tokens: bool = False
+) -> dict[int, Attributes]:
+    return {
+        number: _attributes(sysfs, f"{place}/{entry}", names, tokens=tokens)
+        for number, entry in sorted(entries.items())
+    }
 
 
-def _attributes(sysfs: Sysfs, directory: str, names: tuple[str, ...]) -> Attributes:
+def _attributes(sysfs: Sysfs, directory: str, names: tuple[str, ...], *, tokens: bool = False) -> Attributes:
     """Those that are there and can be read; parts and kernels differ in what they have."""
     attributes = {}
     for name in names:
         try:
-            attributes[name] = sysfs.read(f"{directory}/{name}")
+            attributes[name] = sysfs.read(f"{directory}/{TOKENS.get(name, name) if tokens else name}")
         except OSError:
             continue
     return attributes

@@ -106,7 +106,7 @@ def _users(function: Function, sysfs: Sysfs, dev: Path) -> str:
         # vfio-pci enables a function when it is opened, and no later than its last user closes it again.
         if sysfs.read(f"{FUNCTIONS}/{function.address}/enable") != "0":
             return "is enabled: a program or virtual machine has it open"
-    except FileNotFoundError:
+    except OSError:  # older kernels have no such file, or the function is just going
         pass
     try:
         group = sysfs.target(f"{FUNCTIONS}/{function.address}/iommu_group")

@@ -6,19 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xpu_plugins.idxd_provision.device import TOKENS
 from xpu_plugins.idxd_provision.lenient_json import MalformedJsonError, parse
 from xpu_shared.program.flags import shown
 from xpu_shared.provisioning.plan import LayoutError
 
 LARGEST_FILE = 1024 * 1024  # bytes
 DEV = re.compile(r"(?:dsa|iax)(?:X|0|[1-9][0-9]{0,5})")
-# Deprecated names that accel-config takes too.
-OLD_KEYS = {
-    "token_limit": "read_buffer_limit",
-    "tokens_reserved": "read_buffers_reserved",
-    "use_token_limit": "use_read_buffer_limit",
-    "tokens_allowed": "read_buffers_allowed",
-}
+OLD_KEYS = {old: new for new, old in TOKENS.items()}  # deprecated names that accel-config takes too
 CHILDREN = {"groups": "groups", "grouped_workqueues": "queues", "grouped_engines": "engines"}
 KEYS: Mapping[str, frozenset[str]] = {
     "devices": frozenset({"dev", "groups", "read_buffer_limit", "token_limit", "event_log_size"}),

@@ -4,12 +4,15 @@ Both are replaced by spaces before Python's own parser sees the text, so that li
 """
 
 import json
+import re
 from typing import Any
 
 from xpu_shared.program.flags import shown
 
 DEEPEST = 32
 LONGEST_NUMBER = 30  # characters
+# What Python's parser takes although JSON has no such numbers, or nobody means them.
+NO_NUMBER = re.compile(rf"NaN|Infinity|[0-9]{{{LONGEST_NUMBER + 1},}}")
 
 
 class MalformedJsonError(ValueError):
@@ -22,12 +25,12 @@ def parse(text: str) -> Any:
     Raises:
         MalformedJsonError: it is none, is nested too deep, or repeats a key.
     """
+    if text.startswith("\ufeff"):
+        raise MalformedJsonError("line 1 column 1: a byte order mark: expected [")
     try:
         return json.loads(
             _plain(text),
             object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_int=_integer,
         )
     except json.JSONDecodeError as error:
         raise MalformedJsonError(f"line {error.lineno} column {error.colno}: {error.msg}") from None
@@ -49,6 +52,9 @@ def _plain(text: str) -> str:
             characters[place:end] = [" " if one != "\n" else one for one in text[place:end]]
             place = end
             continue
+        if character in "NI0123456789" and (number := NO_NUMBER.match(text, place)):
+            found = number[0] if number[0].isalpha() else f"a number of {len(number[0])} digits"
+            raise MalformedJsonError(f"{_position(text, place)}: {found} is no value")
         if character in "[{":
             depth += 1
             if depth > DEEPEST:
@@ -98,13 +104,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _named(values: dict[str, Any]) -> str:
     return f", that of {shown(values['dev'])}" if "dev" in values else ""
-
-
-def _constant(text: str) -> Any:
-    raise MalformedJsonError(f"{text} is no value of JSON")
-
-
-def _integer(text: str) -> int:
-    if len(text) > LONGEST_NUMBER:
-        raise MalformedJsonError(f"a number of {len(text)} digits")
-    return int(text)

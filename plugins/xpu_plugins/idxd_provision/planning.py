@@ -30,6 +30,7 @@ TRAFFIC_CLASSES = frozenset({"traffic_class_a", "traffic_class_b"})
 ONE_TRAFFIC_CLASS = 0x2FF  # device versions up to this one have traffic class 1, whatever is written
 # Writing what is there already is refused by some parts and kernels.
 NOT_EVERYWHERE = ("ats_disable", "prs_disable", "max_transfer_size", "max_batch_size", "op_config")
+OF_UNUSED = tuple(key for key in OF_QUEUE if key not in ("type", "driver_name", "name", "threshold"))
 NAMES = ("type", "driver_name", "name")  # what can be chosen where firmware has fixed the layout
 
 
@@ -122,23 +123,26 @@ def configuring(device: Device, wish: Wish, *, set_back: bool) -> Iterator[Write
         set_back: it has been disabled since it was read, and a configurable one is not any more as it was.
     """
     known = not (set_back and device.configurable)
+    names_known = not set_back  # type and name of a queue go when it is disabled, also where the layout is fixed
     if not device.configurable:
         wish = replace(wish, own={}, groups={}, engines={}, queues=_only(wish.queues, NAMES))
     elif known:
         yield from _leftovers(device, wish)
-    yield from _written(device.name, device.own, wish.own, known=known)
+    yield from _written(device, device.name, device.own, wish.own, known=known)
     for number, group in wish.groups.items():
         present = device.groups[number]
         written = _written_classes(device, present, group) if set_back else group
-        yield from _written(f"group{device.number}.{number}", present, written, known=known)
+        yield from _written(device, f"group{device.number}.{number}", present, written, known=known)
     for number, queue in wish.queues.items():
         present = device.queues[number]
-        if not known or _unlike(device.queue(number), present, queue):
+        if "type" not in queue:  # one without use, on the way back
+            yield from _written(device, device.queue(number), present, queue, known=known)
+        elif not names_known or _unlike(device.queue(number), present, queue):
             left_out = {key for key in NOT_EVERYWHERE if known and _is(key, present.get(key), queue.get(key, ""))}
             wanted = {key: text for key, text in queue.items() if key not in left_out}
-            yield from _written(device.queue(number), present, wanted, known=False)
+            yield from _written(device, device.queue(number), present, wanted, known=False)
     for number, engine in wish.engines.items():
-        yield from _written(f"engine{device.number}.{number}", device.engines[number], engine, known=known)
+        yield from _written(device, f"engine{device.number}.{number}", device.engines[number], engine, known=known)
 
 
 def _leftovers(device: Device, wish: Wish) -> Iterator[Write]:
@@ -146,21 +150,21 @@ def _leftovers(device: Device, wish: Wish) -> Iterator[Write]:
     for number, queue in device.queues.items():
         wished = wish.queues.get(number, WITHOUT_USE)
         if any(not _is(key, queue.get(key), text) for key, text in wished.items()):
-            yield from _written(device.queue(number), queue, WITHOUT_USE, known=True)
+            yield from _written(device, device.queue(number), queue, WITHOUT_USE, known=True)
     for number, engine in device.engines.items():
         if not _is("group_id", engine.get("group_id"), wish.engines.get(number, WITHOUT_USE)["group_id"]):
             nowhere = {"group_id": WITHOUT_USE["group_id"]}
-            yield from _written(f"engine{device.number}.{number}", engine, nowhere, known=True)
+            yield from _written(device, f"engine{device.number}.{number}", engine, nowhere, known=True)
     for number, group in wish.groups.items():
         key, present = "read_buffers_reserved", device.groups[number]
         if key in group and not _is(key, present.get(key), group[key]):
-            yield from _written(f"group{device.number}.{number}", present, {key: "0"}, known=True)
+            yield from _written(device, f"group{device.number}.{number}", present, {key: "0"}, known=True)
 
 
-def _written(name: str, present: Attributes, wished: Attributes, *, known: bool) -> Iterator[Write]:
+def _written(device: Device, name: str, present: Attributes, wished: Attributes, *, known: bool) -> Iterator[Write]:
     for key, text in wished.items():
         if not known or not _is(key, present.get(key), text):
-            yield attribute(f"{BUS}/{name}/{key}", text, present.get(key, ""))
+            yield attribute(device.attribute(name, key), text, present.get(key, ""))
 
 
 def _written_classes(device: Device, present: Attributes, wished: Attributes) -> Attributes:
@@ -190,16 +194,16 @@ def _bind(name: str, driver: str, state: str) -> Write:
 
 
 def as_it_was(before: Device) -> Wish:
-    """What a device was, as a wish. Of a queue without size in no group there is nothing worth to be kept."""
-    used = {
-        number: queue
-        for number, queue in before.queues.items()
-        if not all(_is(key, queue.get(key), text) for key, text in WITHOUT_USE.items())
-    }
+    """What a device was, as a wish. A queue without size in no group has no name, type or driver to be kept."""
+    unused = {number for number, queue in before.queues.items() if not _unlike("", queue, WITHOUT_USE)}
+    used = {number: queue for number, queue in before.queues.items() if number not in unused}
     return Wish(
         own=_some(before.own, OF_DEVICE),
         groups={number: _some(group, OF_GROUP) for number, group in before.groups.items()},
-        queues={number: _of_queue(queue) for number, queue in used.items()},
+        queues={
+            number: _unused(before, queue) if number in unused else _of_queue(queue)
+            for number, queue in before.queues.items()
+        },
         engines={number: _some(engine, OF_ENGINE) for number, engine in before.engines.items()},
         drivers={
             number: before.drivers.get(number) or queue.get("driver_name") or queue.get("type", "user")
@@ -212,6 +216,12 @@ def as_it_was(before: Device) -> Wish:
 
 def _some(attributes: Attributes, keys: Sequence[str]) -> Attributes:
     return {key: attributes[key] for key in keys if key in attributes}
+
+
+def _unused(device: Device, queue: Attributes) -> Attributes:
+    """Without shared virtual memory a new queue reads as shared, and cannot be made so."""
+    kept = _some(queue, OF_UNUSED)
+    return kept if device.own.get("pasid_enabled") != "0" else {key: kept[key] for key in kept if key != "mode"}
 
 
 def _of_queue(queue: Attributes) -> Attributes:

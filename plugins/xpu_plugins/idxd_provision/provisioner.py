@@ -41,18 +41,20 @@ class IdxdProvisioner:
     def plans(self) -> Sequence[DevicePlan]:
         driver, kind = self._surroundings.driver, self._surroundings.kind
         if driver == functions.VFIO:
-            return self._functions(driver)
+            given = self._functions(driver)
+            if not given:
+                ids = ",".join(sorted(self._surroundings.pci_ids))
+                self._tell_once("no functions", directory=self._settings.sysfs_root / functions.FUNCTIONS, ids=ids)
+            return given
         self._read_layout()
         bound = self._functions_for_idxd() if kind != "iaa" else []
         back = [plan for plan in bound if plan.result is not Result.UNCHANGED]
         names = [name for kind in sorted(self._layout.kinds) for name in device_names(self._sysfs, kind)]
         names.sort(key=lambda name: int(name.lstrip("dsaix")))
         plans = [self.plan(name) for name in names if self._layout.entry(name) is not None]
-        if not names and not self._told_none:
-            self._told_none = True
-            log.info(
-                "no devices", directory=self._settings.sysfs_root / BUS, kinds=",".join(sorted(self._layout.kinds))
-            )
+        if not names:
+            kinds = ",".join(sorted(self._layout.kinds))
+            self._tell_once("no devices", directory=self._settings.sysfs_root / BUS, kinds=kinds)
         absent = [dev for dev in self._layout.entries if not dev.endswith("X") and dev not in names]
         return [*back, *plans, *(self._absent(dev) for dev in absent)]
 
@@ -87,6 +89,11 @@ class IdxdProvisioner:
             [f"and {len(texts) - SHOWN_AT_ONCE} more"] if len(texts) > SHOWN_AT_ONCE else []
         )
 
+    def _tell_once(self, text: str, **values: object) -> None:
+        if not self._told_none:
+            self._told_none = True
+            log.info(text, **values)
+
     def _read_layout(self) -> None:
         node_name, settings = self._surroundings.node_name, self._settings
         found = layout(self._surroundings.kind, node_name, settings.conf_dir, settings.config)
@@ -106,7 +113,7 @@ class IdxdProvisioner:
             text = f"{device.name} has {device.clients} clients; pending change: {_listed(pending)}"
             wrong = self._settings.on_busy == "fail"
             return DevicePlan(device=device.name, result=Result.BUSY, messages=(text,), busy_is_wrong=wrong)
-        driver = self._device_driver(wished)
+        driver = self._device_driver(device, wished)
         unit = Unit(
             writes=tuple(changing(device, wished, driver)),
             undo=way_back(device, driver),
@@ -114,7 +121,7 @@ class IdxdProvisioner:
         )
         return DevicePlan(device=device.name, result=Result.CHANGE, units=(unit,), messages=wished.notes)
 
-    def _device_driver(self, wished: Wish) -> str:
+    def _device_driver(self, device: Device, wished: Wish) -> str:
         """The driver that devices are bound to, once it is known that those of the queues are there too.
 
         Kernels before 5.15 have one driver, dsa, for both.
@@ -128,8 +135,8 @@ class IdxdProvisioner:
         for number, driver in wished.drivers.items():
             if driver not in drivers:
                 place = self._settings.sysfs_root / DRIVERS / driver
-                text = f"driver {driver} of queue {number}: {place} is missing: is its module loaded?"
-                raise RefusedError(f"{self._layout.file}: {text}")
+                text = f"{device.queue(number)}: driver_name {driver}: {place} is missing: is its module loaded?"
+                raise RefusedError(f"{self._layout.file}: {device.name}: {text}")
         return "idxd"
 
     def _functions(self, driver: str) -> list[DevicePlan]:

@@ -20,6 +20,7 @@ DRIVER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # becomes part of a path
 BIT_LIST = re.compile(r"[0-9a-f]{1,8}(?:,[0-9a-f]{1,8}){0,31}")
 BUFFERS = ("read_buffers_reserved", "use_read_buffer_limit", "read_buffers_allowed")
 TRAFFIC_CLASSES = ("traffic_class_a", "traffic_class_b")
+FIRST_WITH_TRAFFIC_CLASSES = 0x200  # the version of such devices
 PROGRESS = ("desc_progress_limit", "batch_progress_limit")
 EVENT_LOG = (64, 65535)  # entries
 SVA_HINT = (
@@ -68,6 +69,8 @@ def wish(device: Device, entry: Mapping[str, Any], file: str) -> Wish:
             engines[engine] = {"group_id": str(node.integer("group_id", -1, reading.most_groups - 1, -1))}
     reading.check_sizes(queues, places)
     reading.check_groups(queues, engines)
+    if not queues:
+        raise top.refusal("groups", "at least one queue, or the device cannot be enabled", None)
     reading.check_buffers(groups, engines)
     if not device.configurable:
         reading.check_fixed(queues, engines)
@@ -123,7 +126,7 @@ class Reading:
         found = dict(self._numbers(node, limits, present))
         if not integer(own.get("read_buffer_limit", self.device.own.get("read_buffer_limit"))):
             found.pop("use_read_buffer_limit", None)
-        old = (self.device.limit("version") or 0) < 0x200
+        old = (self.device.limit("version") or 0) < FIRST_WITH_TRAFFIC_CLASSES
         return {key: text for key, text in found.items() if not (key in TRAFFIC_CLASSES and (old or text == "-1"))}
 
     def _numbers(self, node: Entry, limits: Mapping[str, tuple[int, int]], present: Attributes) -> Attributes:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from xpu_shared.node_name import is_node_name
 from xpu_shared.program.flags import UsageError, shown
-from xpu_shared.program.options import Choice, FilePath
+from xpu_shared.program.options import Boolean, Choice, FilePath
 from xpu_shared.provisioning.settings import WORK, ProvisioningSettings
 
 DRIVERS = ("idxd", "vfio-pci")
@@ -26,6 +26,10 @@ class IdxdProvisioningSettings(ProvisioningSettings):
             help="a device that has clients: keep it as it is, fail because of it, or change it all the same",
         ),
     ] = "keep"
+    export: Annotated[
+        bool,
+        Boolean(group=WORK, help="print the present state of enabled devices as a layout file, and change nothing"),
+    ] = False
     conf_dir: Annotated[
         Path, FilePath(group=WORK, help="where dsa.conf and dsa-<NODE_NAME>.conf are looked for, also as .yaml")
     ] = Path("/idxd-init/conf")

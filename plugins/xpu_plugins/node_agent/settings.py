@@ -4,14 +4,17 @@ The agent's own settings, which hold for all families, are flags and keys at the
 a family stands in its section of the file: the settings of its own program, under the same names.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from xpu_plugins.node_agent.families import FAMILIES, program
-from xpu_shared.program.flags import HelpRequested, UsageError, shown
+from xpu_shared.program.flags import HelpRequested, UnknownFlagError, UsageError, shown
 from xpu_shared.program.options import Option
 from xpu_shared.program.settings import FamilySettings, Given, Loaded, flag_name, gather, settle
+
+if TYPE_CHECKING:
+    from xpu_shared.program.yaml_file import Document
 
 NAME = "xpu-node-agent"
 DESCRIPTION = (
@@ -81,6 +84,10 @@ def load(arguments: Sequence[str], *, words: Mapping[str, str]) -> LoadedAgent:
         types = {family: program(family).settings_type for family in FAMILIES}
         text = help_text(AgentSettings, program=NAME, description=DESCRIPTION, words=words, sections=types)
         raise HelpRequested(text) from None
+    except UnknownFlagError as error:
+        raise _of_a_family(error) from None
+    if given.document is not None:
+        _check_keys(given.document)
     agent = settle(AgentSettings, _top(given))
     chosen = agent.settings.families
     sections = [family for family in FAMILIES if given.document and family in given.document.value]
@@ -90,6 +97,49 @@ def load(arguments: Sequence[str], *, words: Mapping[str, str]) -> LoadedAgent:
         families={family: settings[family] for family in chosen},
         unused=[family for family in sections if family not in chosen],
     )
+
+
+def _keys(settings_type: type[FamilySettings]) -> frozenset[str]:
+    return frozenset(flag_name(field.name) for field in fields(settings_type))
+
+
+COMMON = _keys(AgentSettings)
+
+
+def _own_keys(family: str) -> frozenset[str]:
+    """The keys of a family's section."""
+    return _keys(program(family).settings_type) - COMMON
+
+
+def _families_with(key: str) -> list[str]:
+    return [family for family in FAMILIES if key in _own_keys(family)]
+
+
+def _of_a_family(error: UnknownFlagError) -> UsageError:
+    """Many come from a single family's program with its flags, which here have another place."""
+    families = _families_with(error.name)
+    if not families:
+        return error
+    place = f"{error.name} stands in a section of --config's file: {', '.join(families)}"
+    return UsageError(f"unknown flag {shown(error.argument)}; {place}")
+
+
+def _check_keys(document: "Document") -> None:
+    """See that each key may stand where it stands; UsageError."""
+    for key in document.value:
+        if key in COMMON or key in FAMILIES:
+            continue
+        families = _families_with(key)
+        if families:
+            text = f"{document.place((key,))}: {key}: expected it in the section of a family: {', '.join(families)}"
+            raise UsageError(text)
+        _refuse_unknown((key,), COMMON | FAMILIES.keys(), document)
+
+
+def _refuse_unknown(key_path: tuple[str, ...], known: Collection[str], document: "Document") -> None:
+    from xpu_shared.program.yaml_file import unknown_key  # noqa: PLC0415 - only --config pays for it
+
+    raise UsageError(f"{document.place(key_path)}: {unknown_key('.'.join(key_path), known)}")
 
 
 def _top(given: Given) -> Given:
@@ -124,8 +174,11 @@ def _section(family: str, given: Given) -> dict[str, Any]:
         return {}
     if not isinstance(section, dict):
         raise UsageError(f"{place}: {family}: expected a map of its settings, found {shown(section)}")
+    own = _own_keys(family)
     for key in section:
-        if key in {flag_name(field.name) for field in fields(AgentSettings)}:
+        if key in COMMON:
             place = given.document.place((family, key))
             raise UsageError(f"{place}: {family}.{key}: it holds for all families, expected it at the top of the file")
+        if key not in own:
+            _refuse_unknown((family, key), own, given.document)
     return section

@@ -22,18 +22,19 @@ EFI_VARIABLES = CdiDevice(
 
 
 def has_efi(sysfs: Path, resource: str, problems: list[Problem]) -> bool:
-    """Whether the host has EFI variables. Where a runtime hides sysfs/firmware, with nothing, it is believed to."""
+    """Whether the host has EFI variables. Where a runtime hides sysfs/firmware, below a mount, it is believed to."""
     firmware = sysfs / "firmware"
     try:
         names = os.listdir(firmware)
     except OSError as error:
         problems.append(Problem(subject=resource, text=f"{firmware / 'efi'}: {error.strerror}", rejected=True))
         return False
-    if names and "efi" not in names:
+    hidden = not names and os.path.ismount(firmware)
+    if "efi" not in names and not hidden:
         text = f"this host has no EFI variables: {firmware / 'efi'} does not exist"
         problems.append(Problem(subject=resource, text=text, rejected=True))
         return False
-    if not names:
+    if hidden:
         text = f"offered unseen: {firmware} is hidden here, so whether this host has EFI variables cannot be told"
         problems.append(Problem(subject=resource, text=text))
     return True

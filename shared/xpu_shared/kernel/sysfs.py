@@ -9,6 +9,8 @@ import re
 import stat
 from pathlib import Path
 
+from xpu_shared.kernel.device_files import kind_of_file
+
 LARGEST_ATTRIBUTE = 4096  # bytes: the kernel gives an attribute one page
 PRINTABLE = re.compile(rb"[\t\n -~]*")
 INTEGER = re.compile(r"[+-]?(?:0x[0-9a-fA-F]+|0|[1-9][0-9]*)")  # not Python's 1_000 or 0b1
@@ -32,8 +34,9 @@ def read_text(attribute: Path | str) -> str:
     # O_NONBLOCK: a pipe in the attribute's place must not hang the scan; regular files ignore it.
     descriptor = os.open(attribute, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise MalformedAttributeError(attribute, expected="a regular file", found="another kind of file")
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise MalformedAttributeError(attribute, expected="a regular file", found=kind_of_file(mode))
         data = os.read(descriptor, LARGEST_ATTRIBUTE + 1)
     finally:
         os.close(descriptor)

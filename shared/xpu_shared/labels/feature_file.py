@@ -35,6 +35,7 @@ class FeatureFile:
         self._lifetime = lifetime
         self._lines: Sequence[str] | None = None  # as last written or found
         self._expires: datetime | None = None
+        self._seen: tuple[int, ...] | None = None  # which file that was
 
     def update(self, labels: Mapping[str, str], *, now: datetime) -> bool:
         """Make the file say `labels`, in their order; returns whether it had to be written.
@@ -43,9 +44,10 @@ class FeatureFile:
             FeatureFileError: it cannot be; ask again later.
         """
         lines = [f"{name}={value}" for name, value in labels.items()]
-        if self._lines is None:
+        seen = self._look()
+        if seen != self._seen:  # at first, and when somebody else has changed it
             self._read()
-        if self._lines == lines and self._is_fresh(now) and self.path.is_file() and not self.path.is_symlink():
+        if self._lines == lines and self._is_fresh(now) and seen:
             return False
         expires = None
         first = []
@@ -60,7 +62,7 @@ class FeatureFile:
             self._replace(text)
         except OSError as error:
             raise FeatureFileError(f"{self.path}: {error.strerror or error}") from error
-        self._lines, self._expires = lines, expires
+        self._lines, self._expires, self._seen = lines, expires, self._look()
         return True
 
     def remove(self) -> None:
@@ -73,7 +75,7 @@ class FeatureFile:
             self.path.unlink(missing_ok=True)
         except OSError as error:
             raise FeatureFileError(f"{self.path}: {error.strerror or error}") from error
-        self._lines = self._expires = None
+        self._lines = self._expires = self._seen = None
 
     def remove_leftovers(self) -> None:
         """Remove what a writer that was killed has left beside the file."""
@@ -93,8 +95,18 @@ class FeatureFile:
     def _hidden(self) -> str:
         return f".{self.path.stem}."
 
+    def _look(self) -> tuple[int, ...] | None:
+        """What tells the file as it is from any other; None when it is no regular file."""
+        try:
+            found = os.lstat(self.path)
+        except OSError:
+            return None
+        identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        return identity if stat.S_ISREG(found.st_mode) else None
+
     def _read(self) -> None:
         """What an earlier process has written is not written again."""
+        self._lines = self._expires = None
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:

@@ -78,13 +78,14 @@ class Labeller:
             self._note(sink, repr(error))
         else:
             self.writes[sink.name] += written
+            log.verbose(2, "labels are written" if written else "labels have not changed", sink=sink.name)
             self._note(sink, "")
 
     async def _remove(self, sink: Sink) -> None:
         try:
             await in_daemon_thread(sink.remove, name=f"labels from {sink.name}")
         except SinkError as error:
-            self._note(sink, str(error))
+            log.warning("cannot remove labels", sink=sink.name, reason=error)
 
     def _note(self, sink: Sink, trouble: str) -> None:
         """One line when a sink stops working or works again."""

@@ -38,16 +38,16 @@ class FileSink:
 
     name = NFD
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, pause: float = PAUSE) -> None:
         self._file = FeatureFile(path, lifetime=LIFETIME)
-        self._allowance = Allowance(burst=BURST, pause=PAUSE)
+        self._allowance = Allowance(burst=BURST, pause=pause)
         self._file.remove_leftovers()
 
     def update(self, labels: Mapping[str, str]) -> bool:
         if self._allowance.wait(time.monotonic()) > 0:
             return False
         try:
-            written = self._file.update(labels, now=datetime.now(UTC))
+            written = self._file.update(labels, now=datetime.fromtimestamp(time.time(), UTC))
         except FeatureFileError as error:
             raise SinkError(str(error)) from error
         if written:
@@ -66,6 +66,7 @@ def open_sinks(
     *,
     file: Path,
     is_own: Callable[[str], bool],
+    pause: float = PAUSE,
     environment: Mapping[str, str] = os.environ,
 ) -> list[Sink]:
     """The sinks that were chosen.
@@ -73,13 +74,14 @@ def open_sinks(
     Args:
         file: the feature file.
         is_own: whether a label's key, with its namespace, is this program's.
+        pause: seconds for each further write of the file after the first ones.
     Raises:
         NoSinkError: there is no node or API server to write to.
     """
     sinks: list[Sink] = []
     for sink in settings.label_sinks:
         if sink == NFD:
-            sinks.append(FileSink(file))
+            sinks.append(FileSink(file, pause=pause))
         elif sink == NODE:
             from xpu_shared.labels.node_sink import NodeSink  # noqa: PLC0415 - TLS, 4 MiB that only this sink needs
 

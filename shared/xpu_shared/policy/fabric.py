@@ -5,7 +5,9 @@ are free is worked out once: a fabric serves many questions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from math import gcd
 from typing import NamedTuple
 
 FREE_BITS = 24  # more than there can be free aliases of all units together
@@ -15,7 +17,7 @@ class Worth(NamedTuple):
     """Greater is better, compared from left to right."""
 
     connected: int  # units in the largest group whose members are joined by direct links of the set
-    bandwidth: int  # sum over the direct links of the set
+    bandwidth: int  # sum over the direct links of the set, in a measure of the fabric's own
     together: int  # minus the number of NUMA nodes
     closeness: int  # pairs below one root port, then few free aliases, then the order of units, in one number
 
@@ -37,11 +39,11 @@ class Fabric:
         root_ports: Sequence[str | None],
     ) -> None:
         self.size = len(numa_nodes)
+        unit_of_width = gcd(*bandwidth.values()) or 1  # small numbers are added fast
         self.numa_nodes = [bits(nodes) for nodes in numa_nodes]
         self.bandwidth = [[0] * self.size for _ in range(self.size)]
         for (unit, other), width in bandwidth.items():
-            self.bandwidth[unit][other] = self.bandwidth[other][unit] = width
-        self.fastest = max(bandwidth.values(), default=0)
+            self.bandwidth[unit][other] = self.bandwidth[other][unit] = width // unit_of_width
         pair = 1 << self.size + FREE_BITS
         self.pairs = [[pair * (port is not None and port == other) for other in root_ports] for port in root_ports]
         self._root_ports = root_ports
@@ -97,7 +99,12 @@ class Fabric:
             for other in members[:place]:
                 bandwidth += widths[other]
                 closeness += pairs[other]
-        return Worth(self.largest_group(bits(members)), bandwidth, -nodes.bit_count(), closeness)
+        return Worth(self.largest_group(bits(members)), bandwidth, self.together(nodes), closeness)
+
+    @staticmethod
+    def together(nodes: int) -> int:
+        """The fewer NUMA nodes, given as bits, the more. Where nothing is known there is at least one."""
+        return -max(1, nodes.bit_count())
 
     def groups(self, units: int) -> Iterator[int]:
         """The groups of units that direct links among them join, as bits like `units`."""
@@ -113,6 +120,26 @@ class Fabric:
 
     def largest_group(self, units: int) -> int:
         return max((group.bit_count() for group in self.groups(units)), default=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Which `size` of the free units of a fabric are best, the required ones among them."""
+
+    fabric: Fabric
+    free: Mapping[int, int]  # with the number of their free aliases
+    required: Sequence[int]  # some of the free ones, fewer than `size`
+    size: int
+
+    def twins(self) -> list[int | None]:
+        """For each unit the free one before it that nothing but the order tells from it."""
+        last: dict[tuple[int, int], int] = {}
+        found: list[int | None] = [None] * self.fabric.size
+        for unit in sorted(self.free.keys() - set(self.required)):
+            kind = (self.fabric.twin_classes[unit], self.free[unit])
+            found[unit] = last.get(kind)
+            last[kind] = unit
+        return found
 
 
 def bits(numbers: Sequence[int] | Iterator[int]) -> int:

@@ -6,7 +6,7 @@ it is one that may be repeated.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,15 @@ class UsageError(Exception):
     def __init__(self, text: str, *, exit_code: int = 2) -> None:
         super().__init__(text)
         self.exit_code = exit_code  # that the program ends with
+
+
+class UnknownFlagError(UsageError):
+    """A flag that there is not."""
+
+    def __init__(self, argument: str, name: str, options: Mapping[str, Option[Any]]) -> None:
+        super().__init__(f"unknown flag {shown(argument)}{_suggestion(name, options)}")
+        self.argument = argument
+        self.name = name  # without dashes and value
 
 
 def exit_code(refused: ValueError | None) -> int:
@@ -65,7 +74,7 @@ def _flag(argument: str, rest: deque[str], options: Mapping[str, Option[Any]], p
     if option is None:
         if name in ("h", "help"):
             raise HelpRequested
-        raise UsageError(f"unknown flag {shown(argument)}{_suggestion(name, options)}")
+        raise UnknownFlagError(argument, name, options)
     if not equals:
         if isinstance(option, Boolean):
             text = "true"
@@ -96,8 +105,14 @@ def shown(text: object) -> str:
     return quoted if len(quoted) <= 120 else quoted[:120] + "…"
 
 
-def _suggestion(name: str, options: Mapping[str, Option[Any]]) -> str:
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that somebody who wrote another one most likely meant; None when none is like it."""
     import difflib  # noqa: PLC0415 - only an error needs it
 
-    close = difflib.get_close_matches(name[:64], options, n=1)
-    return f"; did you mean {dashed(close[0])}?" if close else "; --help lists the flags"
+    close = difflib.get_close_matches(name[:64], list(known), n=1)
+    return close[0] if close else None
+
+
+def _suggestion(name: str, options: Mapping[str, Option[Any]]) -> str:
+    close = closest(name, options)
+    return f"; did you mean {dashed(close)}?" if close else "; --help lists the flags"

@@ -292,6 +292,6 @@ def _from_file_and_flags(
         if not first["loc"]:  # of the dataclass itself, which names its options
             place = f"{document.place(section)}: {'.'.join(section)}: " if section else ""
             raise UsageError(f"{place}{first['ctx']['error']}") from None
-        raise UsageError(
-            describe(error, document, section), exit_code=exit_code(first.get("ctx", {}).get("error"))
-        ) from None
+        known = [flag_name(field.name) for field in fields(settings_type)]
+        text = describe(error, document, section, known=known)
+        raise UsageError(text, exit_code=exit_code(first.get("ctx", {}).get("error"))) from None

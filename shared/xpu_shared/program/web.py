@@ -7,6 +7,7 @@ served.
 import contextlib
 import errno
 import io
+import re
 import socket
 import threading
 import time
@@ -27,6 +28,7 @@ RETRY = 2.0  # seconds between attempts to listen
 MOST_CONNECTIONS = 16  # beyond, a new one costs the oldest
 LONGEST_REQUEST = 16 * 1024  # bytes of request line and headers
 LONGEST_CONNECTION = 10.0  # seconds, however slowly the client sends or reads
+REFUSED = re.compile(r"(?:^|;)\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)")
 NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 log = Log("web")
@@ -106,8 +108,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def accepted(header: str) -> set[str]:
-    """The names in an Accept or Accept-Encoding header, without their parameters."""
-    return {part.partition(";")[0].strip().lower() for part in header.split(",")}
+    """The names in an Accept or Accept-Encoding header, without those whose weight is 0: they are refused."""
+    parts = [part.partition(";") for part in header.lower().split(",")]
+    return {name.strip() for name, _, parameters in parts if not REFUSED.search(parameters)}
 
 
 class Server(ThreadingHTTPServer):

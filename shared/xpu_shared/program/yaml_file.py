@@ -4,12 +4,12 @@ Plain text is a number or nothing where YAML 1.1 says so, with three exceptions:
 (not `yes`, `no`, `on`, `off`), integers are those that Go's programs take as flags, and dates stay text.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xpu_shared.program.flags import shown
+from xpu_shared.program.flags import closest, shown
 from xpu_shared.program.options import FALSE, LONGEST_NUMBER, TRUE, go_integer
 
 if TYPE_CHECKING:
@@ -168,19 +168,32 @@ class Values:
         return text
 
 
-def describe(error: "ValidationError", document: Document, section: KeyPath = ()) -> str:
+def unknown_key(key: str, known: Collection[str]) -> str:
+    """What there is to say of a key, with its path; `known` are those that may stand where it stands."""
+    close = closest(key.rpartition(".")[2], known)
+    if close is not None:
+        return f"unknown key {shown(key)}; did you mean {close}?"
+    return f"unknown key {shown(key)}" + (f": expected one of {', '.join(sorted(known))}" if known else "")
+
+
+def describe(
+    error: "ValidationError", document: Document, section: KeyPath = (), *, known: Collection[str] = ()
+) -> str:
     """The first of pydantic's errors as one line with file, line, key, value and what was expected.
 
-    `section` is the key below which that stands which was checked.
+    Args:
+        section: the key below which that stands which was checked.
+        known: the keys that may stand there, as far as the caller knows them.
     """
     first = error.errors(include_url=False)[0]
     key_path = [*section, *(part for part in first["loc"] if isinstance(part, str | int))]
     place = document.place(key_path)
     key = ".".join(str(part) for part in key_path) or "the document"
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{place}: unknown key {shown(key)}"
+        return f"{place}: {unknown_key(key, known)}"
     subject = key if key.isprintable() and len(key) <= LONGEST_KEY else shown(key)
     reason = " ".join(first["msg"].removeprefix("Value error, ").removeprefix("Input should be ").split())
-    if first["type"] == "missing" or not isinstance(first["input"], str | int | float | bool | None):
+    # A map is left out: of a model's own rule it is the whole model.
+    if first["type"] == "missing" or not isinstance(first["input"], str | int | float | bool | list | None):
         return f"{place}: {subject}: {reason}"
     return f"{place}: {subject}: {reason}, found {shown(first['input'])}"

@@ -50,6 +50,10 @@ class Provisioner(Protocol):
         """Wait for what comes by itself after a change of these devices; what there is to say of it."""
 
 
+def nothing_instead(_: object, __: str, ___: Sysfs) -> None:
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProvisioningProgram(Generic[S]):
     name: str  # xpu-idxd-provision
@@ -57,6 +61,8 @@ class ProvisioningProgram(Generic[S]):
     settings_type: type[S]
     provisioner: Callable[[S, Sysfs], Provisioner]  # UsageError for what only the environment can have got wrong
     subsystems: frozenset[str]  # whose events are a reason to apply again
+    # What makes the text that is printed instead of doing anything, where settings and command ask for it; UsageError.
+    instead: Callable[[S, str, Sysfs], Callable[[], str] | None] = nothing_instead
 
     def main(self, arguments: Sequence[str] | None = None, *, sysfs: Sysfs | None = None, clock: Clock = time) -> int:
         """Do what the command line says; returns the exit code.
@@ -67,23 +73,27 @@ class ProvisioningProgram(Generic[S]):
         """
         try:
             loaded = self._load(sys.argv[1:] if arguments is None else arguments)
-            settings = loaded.settings
-            provisioner = self.provisioner(settings, sysfs or NodeSysfs(settings.sysfs_root))
+            return self._run(loaded, sysfs or NodeSysfs(loaded.settings.sysfs_root), clock)
         except HelpRequested as help_text:
             print(help_text)
             return 0
         except UsageError as error:
             print(f"{self.name}: {error}", file=sys.stderr)
             return error.exit_code
+
+    def _run(self, loaded: Loaded[S], sysfs: Sysfs, clock: Clock) -> int:
+        settings, word = loaded.settings, loaded.words[0] if loaded.words else "apply"
+        provisioner = self.provisioner(settings, sysfs)
         logs.configure(settings.log_format, settings.v)
-        word = loaded.words[0] if loaded.words else "apply"
         job = Job(
             settings=settings,
             provisioner=provisioner,
-            engine=Engine(sysfs or NodeSysfs(settings.sysfs_root), clock),
+            engine=Engine(sysfs, clock),
             lock=settings.lock(self.name.removeprefix("xpu-")),
             clock=clock,
         )
+        if (printed := self.instead(settings, word, sysfs)) is not None:
+            return job.print(printed)
         if word == "status":
             return job.show(status=True)
         if word == "plan" or settings.plan:
@@ -123,6 +133,15 @@ class Job:
     lock: Path
     clock: Clock
     _told: object = None  # by the last run
+
+    def print(self, text: Callable[[], str]) -> int:
+        """Print a text; returns the exit code."""
+        try:
+            write(text())
+        except (LayoutError, OSError) as error:
+            log.error(cannot(error))
+            return 1
+        return 0
 
     def show(self, *, status: bool) -> int:
         """Print the plans; returns the exit code."""
@@ -174,7 +193,7 @@ class Job:
 
     def _unusable(self, error: Exception, outcomes: Sequence[Outcome] = ()) -> int:
         """No more can be planned; `outcomes` are of what was done before."""
-        text = f"{error.filename or 'sysfs'}: {reason(error)}" if isinstance(error, OSError) else str(error)
+        text = cannot(error)
         if text != self._told:
             self._told = text
             log.error(text)
@@ -196,6 +215,11 @@ class Job:
         show = as_json if self.settings.output == "json" else as_table
         if outcomes or self.settings.output == "json":
             write(show(outcomes, self.settings.sysfs_root))
+
+
+def cannot(error: Exception) -> str:
+    """Why nothing can be planned, in one line."""
+    return f"{error.filename or 'sysfs'}: {reason(error)}" if isinstance(error, OSError) else str(error)
 
 
 def _not_as_wished(outcome: Outcome, left: DevicePlan) -> Outcome:

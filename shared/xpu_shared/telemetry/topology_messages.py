@@ -96,7 +96,7 @@ class TopologyReader:
             state=word(STATES, message.state),
             reason=text(message.reason, LONGEST_REASON),
             devices=self._devices(message.devices),
-            links=tuple(link for one in self._first(message.links, MOST_LINKS) if (link := self._link(one))),
+            links=self._links(message.links),
             ports=tuple(port for one in self._first(message.ports, MOST_PORTS) if (port := port_of(one, self.dropped))),
             problems=tuple(
                 SourceProblem(subject=text(problem.subject), text=text(problem.text, LONGEST_REASON))
@@ -140,9 +140,23 @@ class TopologyReader:
         self.dropped["implausible value"] += bool(number)
         return ""
 
+    def _links(self, messages: Sequence[pb.FabricLink]) -> tuple[Link, ...]:
+        """One for each pair of tiles: of several, such as one for each direction, that with the most lanes."""
+        links: dict[frozenset[tuple[str, int]], Link] = {}
+        for message in self._first(messages, MOST_LINKS):
+            link = self._link(message)
+            if link is None:
+                continue
+            pair = frozenset((end.pci_address, end.tile) for end in (link.a, link.b))
+            if pair in links:
+                self.dropped["link twice"] += 1
+            if pair not in links or link.lanes > links[pair].lanes:
+                links[pair] = link
+        return tuple(links.values())
+
     def _link(self, message: pb.FabricLink) -> Link | None:
         a, b = end_of(message.a), end_of(message.b)
-        if a is None or b is None or a == b or message.lanes > MOST_LANES:
+        if a is None or b is None or (a.pci_address, a.tile) == (b.pci_address, b.tile) or message.lanes > MOST_LANES:
             self.dropped["link that cannot be"] += 1
             return None
         return Link(

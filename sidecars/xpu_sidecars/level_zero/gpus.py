@@ -7,6 +7,7 @@ from pathlib import Path
 from xpu_shared.telemetry.decoding import PCI_ADDRESS
 
 MISSING = 60.0  # seconds; devices are enumerated again within half of it
+SETTLED = 1.0  # seconds: drivers leave a device and come back in steps
 DRIVERS = ("i915", "xe")
 
 
@@ -24,25 +25,32 @@ def driven_gpus(sysfs: Path) -> frozenset[str] | None:
 
 
 class Departures:
-    """Lost devices that the kernel's drivers no longer have: pulled out, not broken.
+    """Devices that the kernel's drivers had and no longer have: pulled out or unbound, not broken.
 
-    The library goes on calling such a device lost, also when another one is plugged in at its place, until devices are
-    enumerated again. Until then nothing is said of it.
+    The library goes on listing such a device, also when another one is plugged in at its place, until devices are
+    enumerated again, and it cannot be asked while it hangs or crashes. Until then nothing is said of the device.
+    Times are monotonic seconds.
     """
 
     def __init__(self, sysfs: Path) -> None:
         self._sysfs = sysfs
         self._seen = driven_gpus(sysfs) or frozenset()  # ever; what was never there cannot have left
         self._enumeration = 0
+        self._absent: dict[str, float] = {}  # since when
         self.gone: set[str] = set()
 
-    def look(self, lost: Collection[str], enumeration: int) -> None:
-        """Look where the lost devices of this enumeration are."""
+    def look(self, listed: Collection[str], lost: Collection[str], enumeration: int, now: float) -> None:
+        """Look where the devices are that the library lists; those that it calls lost have left if they are not there.
+
+        Others may be back in a moment.
+        """
         if enumeration != self._enumeration:
             self._enumeration, self.gone = enumeration, set()
-        if lost and (now := driven_gpus(self._sysfs)) is not None:
-            self._seen |= now
-            self.gone |= (self._seen & set(lost)) - now
+        if listed and (there := driven_gpus(self._sysfs)) is not None:
+            self._seen |= there
+            absent = (self._seen & set(listed)) - there
+            self._absent = {address: self._absent.get(address, now) for address in absent}
+            self.gone |= {a for a, since in self._absent.items() if a in lost or now - since >= SETTLED}
 
     @property
     def back(self) -> bool:

@@ -108,17 +108,17 @@ def own_samples(
 
 
 def _devices(published: Published) -> Iterator[Sample]:
-    known, alone = set(published.readings) - set(published.gone), set(published.left_alone)
-    hanging = set(published.hanging) - alone
+    gone = published.gone
+    known, alone = set(published.readings) - gone, published.left_alone - gone
+    hanging = published.hanging - alone - gone
     yield DEVICES, {"state": "sampled"}, len(known - hanging - alone)
     yield DEVICES, {"state": "hanging"}, len(hanging)
     yield DEVICES, {"state": "left_alone"}, len(alone)
 
 
 def _counts(published: Published) -> Iterator[Sample]:
-    gone = set(published.gone)
-    for (address, group), count in dict(published.counts).items():
-        if address not in gone:
+    for (address, group), count in published.counts.items():  # which is never changed, but replaced
+        if address not in published.gone:
             labels = {"pci_bdf": address, "group": group}
             yield FAILED_CALLS, labels, count.failed_calls
             yield DROPPED_SAMPLES, labels, count.dropped_samples

@@ -16,7 +16,7 @@ class Published:
     def __init__(self, version: str) -> None:
         self.hanging: frozenset[str] = frozenset()
         self.left_alone: frozenset[str] = frozenset()
-        self.gone: Collection[str] = ()  # devices of which nothing shall be said any more
+        self.gone: frozenset[str] = frozenset()  # devices of which nothing shall be said any more
         self.counts: Mapping[tuple[str, Group], Count] = {}
         self.readings: dict[str, DeviceReading] = {}
         self._taken: dict[str, float] = {}
@@ -45,10 +45,18 @@ class Published:
         self.hanging, self.left_alone = frozenset(), frozenset()
         self._frame = replace(self._frame, unavailable=reason, problems=(), wsl=None)
 
+    def forget(self, gone: Collection[str]) -> None:
+        """Say nothing of these devices, and later nothing old of them or of others at their places."""
+        self.gone = frozenset(gone)
+        for address in self.gone & self.readings.keys():
+            del self.readings[address], self._taken[address]
+        if self.gone:
+            self.counts = {key: count for key, count in self.counts.items() if key[0] not in self.gone}
+
     @property
     def unread(self) -> frozenset[str]:
         """Devices that are there and have never been read."""
-        return (self._addresses or frozenset()) - self.readings.keys() - set(self.gone)
+        return (self._addresses or frozenset()) - self.readings.keys() - self.gone
 
     @property
     def complete(self) -> bool:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from xpu_shared.kubelet.holders import Holder
 from xpu_shared.program.exposition import Series, labels_text
 from xpu_shared.telemetry.kinds import MemoryHealth, MemoryLocation, ThrottleReason
 from xpu_shared.telemetry.readings import (
@@ -22,6 +23,8 @@ from xpu_sidecars.level_zero.condition import Condition, condition
 Component = TypeVar("Component", TemperatureSensor, PowerDomain, FrequencyDomain, EngineGroup, MemoryModule)
 
 STATES = (Condition.OK, Condition.DEGRADED, Condition.FAILED)
+# Not left out: Prometheus would put the sidecar's own pod there, where its discovery gives targets such labels.
+NO_POD = 'namespace="",pod="",container=""'
 MEMORY_STATES = tuple(health for health in MemoryHealth if health is not MemoryHealth.UNKNOWN)
 
 
@@ -48,10 +51,9 @@ def series(
     found.add(families.SNAPSHOT, "", taken)
     found.add(families.HOLDERS, "", holders_known)
     for device in snapshot.devices:
+        labels = labels_text({"pci_bdf": device.pci_address, "hw_id": device.uuid})
         holder = attribution.exclusive.get(device.pci_address)
-        pod = {"namespace": holder.namespace, "pod": holder.pod, "container": holder.container} if holder else {}
-        labels = labels_text({"pci_bdf": device.pci_address, "hw_id": device.uuid, **pod})
-        _device(found, device, labels, interval)
+        _device(found, device, f"{labels},{labels_text(_who(holder)) if holder else NO_POD}", interval)
         ages = [status.age for status in device.groups.values() if status.age is not None]
         if ages:
             found.add(families.SAMPLE, labels_text({"pci_bdf": device.pci_address}), round(taken - min(ages), 3))
@@ -59,10 +61,13 @@ def series(
     shown = present | {device.pci_address for device in snapshot.devices}
     for share in attribution.shares:
         if share.pci_address in shown:
-            who = {"namespace": share.holder.namespace, "pod": share.holder.pod, "container": share.holder.container}
-            labels = labels_text({"pci_bdf": share.pci_address, **who, "resource": share.resource})
+            labels = labels_text({"pci_bdf": share.pci_address, **_who(share.holder), "resource": share.resource})
             found.add(families.ALLOCATION, labels, 1)
     return found
+
+
+def _who(holder: Holder) -> dict[str, object]:
+    return {"namespace": holder.namespace, "pod": holder.pod, "container": holder.container}
 
 
 def _device(found: Series, device: DeviceReading, labels: str, interval: float) -> None:

@@ -54,7 +54,7 @@ class SidecarSettings(PublisherSettings, LabelSettings):
         str, LabelNamespace(group=OBSERVATION, help="of the device plugin's resources, by which pods ask for GPUs")
     ] = "gpu.intel.com"
     log_format: Annotated[str, Choice(group=OBSERVATION, values=("text", "json"), help="how log lines look")] = "text"
-    v: Annotated[int, Integer(group=OBSERVATION, minimum=0, maximum=10, help="log verbosity, as klog's -v")] = 0
+    v: Annotated[int, Integer(group=OBSERVATION, minimum=0, maximum=2**31 - 1, help="log verbosity, as klog's -v")] = 0
 
     def __post_init__(self) -> None:
         if not self.publish and len(str(self.socket.with_name(SOCKET_NAME)).encode()) > LONGEST_PATH:

@@ -132,8 +132,9 @@ class Sidecar:
                 async with asyncio.timeout(1.5 * self._settings.sampling_interval):
                     await self._changed.wait()
             self._changed.clear()
-            self._departures.look(self._published.lost, supervisor.starts)
-            self._published.gone = self._departures.gone
+            now = time.monotonic()
+            self._departures.look(self._published.readings, self._published.lost, supervisor.starts, now)
+            self._published.forget(self._departures.gone)
             snapshot = self._published.snapshot(time.monotonic())
             self._sayer.say(snapshot)
             publisher.publish(snapshot)

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ LARGEST_TOKEN = 64 * 1024
 CHUNK = 64 * 1024
 OK = 200
 GZIP = 16 + zlib.MAX_WBITS  # zlib's way to say it
+CUT = "the answer ended before its end"
+LONGEST_REASON = 256  # characters of an error, which may quote what a stranger sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,9 @@ def fetch(place: Place, *, timeout: float = TIMEOUT, largest: int = LARGEST) -> 
     except (OSError, http.client.HTTPException, ValueError, zlib.error) as error:
         late = time.monotonic() >= deadline or isinstance(error, TimeoutError)
         reason = "timeout" if late else "tls" if isinstance(error, ssl.SSLError) else "connection"
-        text = f"no complete answer within {timeout:g} s" if late else str(error) or type(error).__name__
+        text = (
+            f"no complete answer within {timeout:g} s" if late else str(error)[:LONGEST_REASON] or type(error).__name__
+        )
         raise SourceError(reason, f"{place.url}: {text}") from error
 
 
@@ -116,15 +121,27 @@ def _answer(connection: http.client.HTTPConnection, place: Place, largest: int) 
 def _body(response: http.client.HTTPResponse, largest: int) -> bytes:
     if response.status != OK:
         raise SourceError("status", f"HTTP status {response.status} {response.reason[:64]}, expected 200")
-    compressed = response.getheader("Content-Encoding", "").strip().lower() == "gzip"
-    inflate = zlib.decompressobj(GZIP) if compressed else None
+    chunks = iter(lambda: response.read1(CHUNK), b"")
+    if response.getheader("Content-Encoding", "").strip().lower() == "gzip":
+        chunks = _inflated(chunks)
     body = bytearray()
-    while data := response.read1(CHUNK):
-        while data:
-            body += inflate.decompress(data, CHUNK) if inflate else data
-            data = inflate.unconsumed_tail if inflate else b""
-            if len(body) > largest:
-                raise SourceError("too large", f"a page of more than {largest} bytes")
-    if response.length or (inflate and not inflate.eof):
-        raise SourceError("connection", "the answer ended before its end")
+    for chunk in chunks:
+        body += chunk
+        if len(body) > largest:
+            raise SourceError("too large", f"a page of more than {largest} bytes")
+    if response.length:
+        raise SourceError("connection", CUT)
     return bytes(body)
+
+
+def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    inflate = zlib.decompressobj(GZIP)
+    for chunk in chunks:
+        data = chunk
+        while data:
+            if inflate.eof:
+                inflate = zlib.decompressobj(GZIP)  # one may follow another
+            yield inflate.decompress(data, CHUNK)
+            data = inflate.unconsumed_tail or inflate.unused_data
+    if not inflate.eof:
+        raise SourceError("connection", CUT)

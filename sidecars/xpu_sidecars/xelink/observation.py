@@ -103,7 +103,7 @@ def link_metrics(shown: TopologySnapshot) -> Iterator[Metric]:
         "gpu_xelink_bandwidth_bits_per_second", "Lanes times their rate, in one direction.", labels=PAIR_LABELS
     )
     for link in shown.links:
-        pair = (link.a.pci_address, str(link.a.tile), link.b.pci_address, str(link.b.tile))
+        pair = pair_labels(link.a, link.b)
         lanes.add_metric(pair, link.lanes)
         if link.bits_per_second is not None:
             rates.add_metric(pair, link.lanes * link.bits_per_second)
@@ -119,10 +119,14 @@ def link_metrics(shown: TopologySnapshot) -> Iterator[Metric]:
 def up_metric(shown: TopologySnapshot, pairs: Iterable[tuple[End, End]]) -> Metric:
     """1 for a link that can be used, 0 for one that was there before."""
     metric = GaugeMetricFamily("gpu_xelink_link_up", "1 a link, 0 one that was there before.", labels=PAIR_LABELS)
-    up = {(link.a, link.b) for link in shown.links}
-    for a, b in sorted({*pairs, *up}):
-        metric.add_metric((a.pci_address, str(a.tile), b.pci_address, str(b.tile)), (a, b) in up)
+    up = {pair_labels(link.a, link.b) for link in shown.links}
+    for labels in sorted({pair_labels(*pair) for pair in pairs} | up):
+        metric.add_metric(labels, labels in up)
     return metric
+
+
+def pair_labels(a: End, b: End) -> tuple[str, str, str, str]:
+    return a.pci_address, str(a.tile), b.pci_address, str(b.tile)
 
 
 def links_of_devices(shown: TopologySnapshot) -> dict[tuple[str, str], int]:
@@ -149,7 +153,7 @@ def _as_xpum(local: End, remote: End, link: Link, indices: dict[str, int]) -> tu
 
 
 def port_metrics(ports: Iterable[Port]) -> Iterator[Metric]:
-    """The ports, and what went over them and went wrong."""
+    """The ports, and what went over them and went wrong; of ports that share their labels the first."""
     status = GaugeMetricFamily(
         "gpu_xelink_port_status",
         "0 healthy, 1 degraded, 2 failed, 3 disabled, -1 unknown.",
@@ -158,12 +162,8 @@ def port_metrics(ports: Iterable[Port]) -> Iterator[Metric]:
     received = CounterMetricFamily("gpu_xelink_rx_bytes", "Bytes received.", labels=PORT_LABELS)
     sent = CounterMetricFamily("gpu_xelink_tx_bytes", "Bytes sent.", labels=PORT_LABELS)
     errors = CounterMetricFamily("gpu_xelink_errors", "Errors of a port, by type.", labels=(*PORT_LABELS, "type"))
-    for port in ports:
-        place = (
-            port.place.pci_address,
-            "" if port.place.subdeviceless else str(port.place.tile),
-            f"{port.id.fabric}.{port.id.attach}.{port.id.number}",
-        )
+    different = {port_labels(port): port for port in reversed(list(ports))}
+    for place, port in reversed(different.items()):
         status.add_metric(place, STATUS_NUMBERS[port.status])
         if port.received_bytes is not None:
             received.add_metric(place, port.received_bytes)
@@ -178,3 +178,11 @@ def port_metrics(ports: Iterable[Port]) -> Iterator[Metric]:
             if count is not None:
                 errors.add_metric((*place, type_), count)
     yield from (status, received, sent, errors)
+
+
+def port_labels(port: Port) -> tuple[str, str, str]:
+    return (
+        port.place.pci_address,
+        "" if port.place.subdeviceless else str(port.place.tile),
+        f"{port.id.fabric}.{port.id.attach}.{port.id.number}",
+    )

@@ -51,15 +51,17 @@ def joined(ports: Sequence[Port], order: Mapping[str, int], *, accept_degraded: 
     by_id = _distinct([port for port in ports if MODEL in port.model.lower() or not port.model], odd)
     usable = CONNECTED if accept_degraded else CONNECTED[:1]
     pairs: dict[tuple[End, End], list[tuple[Port, Port]]] = {}
+    tiles: dict[tuple[str, int], End] = {}  # each once, also where ports do not agree on whether it is one
     for port, other in _connected(by_id, odd):
         if port.status not in usable or other.status not in usable:
             worst = port if port.status not in usable else other
             odd.note(worst, "degraded port", f"is {worst.status}: its link is not used")
             continue
-        if port.place == other.place:
+        places = [tiles.setdefault((one.place.pci_address, one.place.tile), one.place) for one in (port, other)]
+        if places[0] == places[1]:
             odd.note(port, "self link", f"leads to port {named(other.id)} of the same tile")
             continue
-        ends = sorted((port.place, other.place), key=lambda end: _order(end, order))
+        ends = sorted(places, key=lambda end: _order(end, order))
         pairs.setdefault((ends[0], ends[1]), []).append((port, other))
     found = sorted(pairs.items(), key=lambda item: tuple(_order(end, order) for end in item[0]))
     return Joined(tuple(_link(a, b, both) for (a, b), both in found), tuple(odd.problems), odd.errors)

@@ -27,6 +27,7 @@ from xpu_sidecars.xelink.state import State
 
 SHUTDOWN = 3.0  # seconds for everything to end; labels are taken away before
 VALIDITY = 3.0  # intervals without a message after which the last one is stale
+WRITE_PAUSE = 1.0  # seconds: a look may change the labels, there is at most one a second, and no change may wait
 NAME = "xelink"
 MARGIN = 0.01  # seconds after which what runs out has surely run out
 
@@ -40,7 +41,8 @@ def run(settings: XelinkSettings, *, program: str) -> int:
         keys = server_keys(settings.publish_secret_key, settings.publish_allowed_keys)
         if NFD in settings.label_sinks:
             remove_leftovers(settings.tmp_dir_prefix)
-        sinks = open_sinks(settings, file=settings.label_file, is_own=own(settings.label_namespace))
+        is_own = own(settings.label_namespace)
+        sinks = open_sinks(settings, file=settings.label_file, is_own=is_own, pause=WRITE_PAUSE)
     except (KeyFileError, NoSinkError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2

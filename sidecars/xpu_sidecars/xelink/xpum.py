@@ -3,13 +3,16 @@
 import asyncio
 from dataclasses import replace
 
+from xpu_shared.program.logs import Log
 from xpu_shared.threads import in_daemon_thread
 from xpu_sidecars.xelink.fetching import TIMEOUT, Place, fetch
-from xpu_sidecars.xelink.metrics_text import parse
+from xpu_sidecars.xelink.metrics_text import TooLargeError, parse
 from xpu_sidecars.xelink.reading import Look, Reading, SourceError, Take
 from xpu_sidecars.xelink.xpum_links import LabelRules, reading
 
 GRACE = 1.0  # seconds
+
+log = Log("xpum")
 
 
 class XpuManager:
@@ -53,11 +56,22 @@ def reading_of(body: bytes, rules: LabelRules, *, strict: bool = False) -> Readi
     Raises:
         SourceError: it cannot be told.
     """
-    page = parse(body, strict=strict)
+    try:
+        page = parse(body, strict=strict)
+    except TooLargeError as error:
+        raise SourceError("too large", str(error)) from error
+    log.verbose(
+        4, "a metrics page", lines=page.lines, about_links=len(page.samples), bad=page.bad_lines + page.bad_links
+    )
+    for sample in page.samples if log.enabled(5) else ():
+        labels = " ".join(f"{name}={value}" for name, value in sample.labels.items())
+        log.verbose(5, "a sample", value=sample.value, labels=labels)
     if page.bad_links or (strict and page.bad_lines):
         raise SourceError("malformed", page.first_bad)
     if page.bad_lines and not page.lines:
         raise SourceError("malformed", f"no metrics: {page.first_bad}", empty=True)
+    if page.cut_off:
+        raise SourceError("malformed", f"the page ends within a line: {page.last_bad}", empty=True)
     found = reading(page.samples, rules)
     errors = {**found.errors, "other line": page.bad_lines}
     if page.unusable_type:

@@ -206,6 +206,11 @@ class TestWhatAContainerIsGiven:
 
         assert device(dlb.scan(device_id="bdf"), PF_ADDRESS).nodes[0].host_path == "/dev/dlb3"
 
+    def test_an_address_may_have_a_long_domain(self, dlb: HandmadeDlb) -> None:
+        dlb.pf(3, "10000:7e:00.0")
+
+        assert device(dlb.scan(device_id="bdf"), "10000:7e:00.0").numa_nodes == (1,)
+
     def test_a_function_without_address_has_no_such_id(self, dlb: HandmadeDlb) -> None:
         dlb.function(3, "platform")
         result = dlb.scan(device_id="bdf")

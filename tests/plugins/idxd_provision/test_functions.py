@@ -62,6 +62,23 @@ def test_a_function_that_a_virtual_machine_has_open_is_kept(pair: IdxdNode) -> N
     assert "is enabled: a program or virtual machine has it open" in outcome.messages[0]
 
 
+def test_a_function_that_cannot_be_read_costs_only_itself(tmp_path: Path) -> None:
+    node = IdxdNode(tmp_path, Dsa(number=2), Dsa(number=4))
+    node.apply(driver="vfio-pci")
+    outcomes = node.apply(layout(queue(0)), sysfs=Unreadable(node.sysfs))
+
+    assert results(outcomes)["dsa4"] == "changed"
+
+
+class Unreadable(Interposed):
+    """A function's `enable` cannot be read."""
+
+    def read(self, path: str) -> str:
+        if path.endswith(f"{ADDRESS}/enable"):
+            raise OSError(errno.EIO, "Input/output error", path)
+        return super().read(path)
+
+
 def test_a_function_with_clients_is_kept(pair: IdxdNode) -> None:
     pair.apply(layout(queue(0)))
     (configured,) = pair.state("dsa2").queues
@@ -88,6 +105,12 @@ def test_a_driver_that_is_not_there_is_named(pair: IdxdNode) -> None:
     (pair.tree.sysfs / "bus/pci/drivers/vfio-pci").rmdir()
     with pytest.raises(LayoutError, match="bus/pci/drivers/vfio-pci is missing: load the module vfio-pci"):
         pair.apply(driver="vfio-pci")
+
+
+def test_without_any_function_that_is_told(pair: IdxdNode, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="xpu"):
+        assert pair.apply(environment={**VFIO, "DSA_PCI_IDS": "11fb"}) == []
+    assert "no functions" in caplog.text
 
 
 def test_vfio_is_not_for_iaa(pair: IdxdNode) -> None:

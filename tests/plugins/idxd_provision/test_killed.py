@@ -9,7 +9,7 @@ import pytest
 from layouts import layout, queue
 from provisioned import IdxdNode, Interposed, KilledError, results
 from xpu_simulator.families.idxd.device import Dsa
-from xpu_simulator.families.idxd.state import IdxdState
+from xpu_simulator.families.idxd.state import IdxdState, WorkQueue
 
 BEFORE = layout(queue(0, size=64, name="oldX"), queue(5, size=32, mode="dedicated", threshold=None))
 AFTER = layout(queue(1, size=100), queue(2, mode="dedicated", threshold=None), group={"read_buffers_allowed": 8})
@@ -30,6 +30,12 @@ def essence(state: IdxdState) -> IdxdState:
     kept = tuple(replace(one, op_config="") for one in state.queues if one.group >= 0 or one.size)
     engines = {number: group for number, group in state.engines.items() if group >= 0}
     return replace(state, queues=kept, engines=engines, groups={}, command_status=0)
+
+
+def unused(state: IdxdState) -> list[WorkQueue]:
+    """The queues without size in no group, without what the kernel cannot restore."""
+    lost = {"type": "none", "driver_name": "", "name": "", "threshold": 0, "op_config": ""}
+    return [replace(one, **lost) for one in state.all_queues if one.group < 0 and not one.size]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("enabled", "after_it"), [(True, True), (True, False), (False, True)])
@@ -66,6 +72,7 @@ def test_refused_at_any_write_the_device_is_what_it_was(tmp_path: Path, *, enabl
         assert write.path in outcome.messages[0]
         assert kernel.refusals == 1
         assert essence(node.state()) == essence(before), f"refused at {write.path}: {outcome.messages}"
+        assert unused(node.state()) == unused(before), f"refused at {write.path}: {outcome.messages}"
 
 
 class RefusingOnce(Interposed):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layouts import layout, queue
-from provisioned import IdxdNode, Interposed, results, text_of
+from provisioned import IdxdNode, Interposed, results, short, text_of
 from xpu_plugins.idxd_provision.device import Device, read_device
 from xpu_plugins.idxd_provision.layout import as_layout
 from xpu_plugins.idxd_provision.planning import changing
@@ -69,7 +69,7 @@ def refusal(node: IdxdNode, entries: object) -> str:
         ({"max_transfer_size": 2147483649}, rf"{WQ}\.max_transfer_size: expected 1 to 2147483648, found 2147483649"),
         ({"max_batch_size": 1025}, rf"{WQ}\.max_batch_size: expected 1 to 1024, found 1025"),
         ({"driver_name": "../../x"}, rf"{WQ}\.driver_name: expected a driver such as user"),
-        ({"driver_name": "none_such"}, "drivers/none_such is missing: is its module loaded?"),
+        ({"driver_name": "none_such"}, "dsa11: wq11.0: driver_name none_such: .*drivers/none_such is missing: is its"),
         ({"op_config": "xyz"}, rf"{WQ}\.op_config: expected a bit list"),
         ({"op_config": "ffffffff"}, rf"{WQ}\.op_config: expected bits of the device's op_cap"),
     ],
@@ -99,6 +99,9 @@ def test_a_queue_that_cannot_be_is_refused(node: IdxdNode, changes: dict[str, An
             layout(group={"grouped_engines": [{"dev": "engineX.0", "group_id": 2}]}),
             "group11.2 has an engine but no queue",
         ),
+        (layout(), "groups: expected at least one queue, or the device cannot be enabled, found nothing"),
+        (layout(read_buffer_limit=4), "groups: expected at least one queue"),
+        ([{"dev": "dsaX"}], "groups: expected at least one queue"),
         (layout(group={"grouped_engines": [{"dev": "engineX.4", "group_id": 0}]}), "expected one of the device's 4"),
         (layout(queue(0), group={"dev": "groupX.4"}), "groups[0].dev: expected one of the device's 4"),
         (layout(queue(0), group={"read_buffers_allowed": 97}), "read_buffers_allowed: expected 0 to 96, found 97"),
@@ -190,6 +193,32 @@ def test_where_firmware_has_fixed_the_layout_only_names_and_drivers_are_written(
     assert "the device's layout is fixed" in refusal(node, layout(queue(0, mode="dedicated", threshold=None, size=8)))
     (plan,) = node.provisioner(renamed).plans()
     assert {write.path.rpartition("/")[2] for write in plan.writes} == {"unbind", "bind", "type", "name", "driver_name"}
+
+
+def test_where_the_layout_is_fixed_all_queues_get_their_names_again(node: IdxdNode) -> None:
+    """Disabling the device takes type and name of those queues too that stay as they are."""
+    kept, renamed = queue(0, mode="dedicated", threshold=None), queue(1)
+    node.apply(layout(kept, renamed))
+    node.become(configurable=False)
+
+    for entries in (layout(kept, {**renamed, "name": "new"}), layout(kept, {**renamed, "name": "newer"})):
+        assert results(node.apply(entries)) == {"dsa11": "changed"}
+        assert results(node.apply(entries)) == {"dsa11": "unchanged"}
+    assert [(one.name, one.enabled) for one in node.state().queues] == [("app110", True), ("newer", True)]
+
+
+def test_read_buffers_that_an_older_kernel_calls_tokens_are_written(node: IdxdNode) -> None:
+    node.become(tokens=True)
+    entries = layout(queue(0), group={"read_buffers_allowed": 16, "use_token_limit": 1}, read_buffer_limit=8)
+    (outcome,) = node.apply(entries)
+
+    assert outcome.result == "changed"
+    assert {path.rpartition("/")[2] for path, _ in short(outcome) if "token" in path} == {
+        "token_limit", "use_token_limit", "tokens_allowed",
+    }  # fmt: skip
+    assert (node.state().read_buffer_limit, node.state().groups[0].read_buffers_allowed) == (8, 16)
+    assert results(node.apply(entries)) == {"dsa11": "unchanged"}
+    assert "read_buffer_limit: expected 0 to 96, found 97" in refusal(node, layout(queue(0), read_buffer_limit=97))
 
 
 def test_what_the_kernel_says_of_a_failed_bind_is_in_the_message(node: IdxdNode) -> None:

@@ -79,7 +79,16 @@ def test_a_section_may_be_empty_and_one_that_is_not_run_is_named(tmp_path: Path)
     ("text", "error"),
     [
         ("fpga: {}", ":1: unknown key 'fpga'"),
-        ("families: [gpu, fpga]", ":1: families: expected auto, or some of gpu,"),
+        ("npus: {}", ":1: unknown key 'npus'; did you mean npu?"),
+        ("rescan-intervall: 2m", ":1: unknown key 'rescan-intervall'; did you mean rescan-interval?"),
+        ("nope: 1", ":1: unknown key 'nope': expected one of cdi-dir, dev-root, device-list, dlb, dsa, "),
+        ("v: 1\ncdi: true", ":2: cdi: expected it in the section of a family: npu"),
+        ("shared-dev-num: 2", ":1: shared-dev-num: expected it in the section of a family: gpu, dsa, iaa, npu"),
+        (
+            "families: [gpu, fpga]",
+            ":1: families: expected auto, or some of gpu,dsa,iaa,dlb,sgx,npu separated by commas, "
+            "found ['gpu', 'fpga']",
+        ),
         ("families: []", ":1: families: expected auto, or some of gpu,"),
         ("families: {gpu: true}", ":1: families: expected auto, or some of gpu,"),
         ("families: [auto, gpu]", ":1: families: expected auto, or some of gpu,"),
@@ -88,8 +97,9 @@ def test_a_section_may_be_empty_and_one_that_is_not_run_is_named(tmp_path: Path)
         ("gpu: []", ":1: gpu: expected a map of its settings, found []"),
         ("gpu:\n  shared-dev-num: 0", ":2: gpu.shared-dev-num: expected an integer from 1 to 1024, found 0"),
         ("v: 1\ndsa:\n  shared-dev-num: 0", ":3: dsa.shared-dev-num: expected an integer from 1 to 100000, found 0"),
-        ("gpu:\n  shared-dev-nun: 4", ":2: unknown key 'gpu.shared-dev-nun'"),
-        ("gpu:\n  classify: sriov", ":2: unknown key 'gpu.classify'"),
+        ("gpu:\n  shared-dev-nun: 4", ":2: unknown key 'gpu.shared-dev-nun'; did you mean shared-dev-num?"),
+        ("gpu:\n  classify: sriov", ":2: unknown key 'gpu.classify': expected one of allocation-policy, "),
+        ("iaa:\n  driver: idxd", ":2: unknown key 'iaa.driver': expected one of advertise-kernel-wqs, inject-env, "),
         ("gpu:\n  v: 2", ":2: gpu.v: it holds for all families, expected it at the top of the file"),
         ("gpu:\n  families: [gpu]", ":2: gpu.families: it holds for all families"),
         ("families: [gpu]\nnpu:\n  cdi: maybe", ":3: npu.cdi: expected true or false, found 'maybe'"),
@@ -116,7 +126,12 @@ def test_a_bad_setting_is_one_line_with_file_line_section_key_value_and_what_is_
         ("--families=fpga", "flag --families: expected auto, or some of gpu,"),
         ("--families=", "flag --families: expected auto, or some of gpu,"),
         ("--families=gpu,,dlb", "flag --families: expected auto, or some of gpu,"),
-        ("--shared-dev-num=4", "unknown flag '--shared-dev-num=4'"),
+        (
+            "--shared-dev-num=4",
+            "unknown flag '--shared-dev-num=4'; shared-dev-num stands in a section of --config's file: gpu, dsa, iaa, "
+            "npu$",
+        ),
+        ("-familys=gpu", "unknown flag '-familys=gpu'; did you mean --families\\?$"),
         ("discovery", "unexpected argument 'discovery': expected discover"),
     ],
 )

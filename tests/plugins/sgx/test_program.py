@@ -56,19 +56,10 @@ async def test_one_file_is_not_enough_and_the_other_is_found_without_an_event(sg
         await node.wait_for(PROVISION, 2)
 
         (sgx.dev / "sgx_enclave").unlink()
-        await node.wait_for(ENCLAVE, 0, listed=1)
-        await node.wait_for(PROVISION, 0, listed=2)
+        await node.wait_for(ENCLAVE, 0, listed=0)
+        await node.wait_for(PROVISION, 0, listed=0)
         (sgx.dev / "sgx_enclave").touch()
         await node.wait_for(ENCLAVE, 1)
-
-
-async def test_without_retention_lost_devices_are_an_empty_list(sgx: HandmadeSgx, tmp_path: Path) -> None:
-    async with program(MODULE, tmp_path, *LIMITS, ONLY_EVENTS, "--lost-device-retention=0") as node:
-        await node.wait_for(ENCLAVE, 3)
-        (sgx.dev / "sgx_enclave").unlink()
-        node.tell("remove", "misc")
-
-        await node.wait_for(ENCLAVE, 0)
 
 
 async def test_a_cdi_file_that_cannot_be_written_fails_the_allocation_and_names_it(

@@ -1,11 +1,14 @@
 """What is offered, and when nothing is."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from handmade_sgx import FILES, HandmadeSgx, make_device_files
+from programs import may_mount
 from scans import device, ids, rejection, told
 from xpu_plugins.sgx.device_files import absence
 from xpu_shared.cdi import render
@@ -131,13 +134,30 @@ class TestEfi:
         assert "registration" not in result.devices
         assert "firmware/efi: No such file" in rejection(result, "sgx.intel.com/registration").text
 
-    def test_where_a_runtime_hides_the_firmware_the_administrator_is_believed(self, sgx: HandmadeSgx) -> None:
+    def test_a_firmware_that_has_told_nothing_has_no_efi_either(self, sgx: HandmadeSgx) -> None:
         (sgx.sysfs / "firmware").rename(sgx.root / "elsewhere")
         (sgx.sysfs / "firmware").mkdir()
         result = sgx.plugin(dcap_infra_resources=True).scan()
 
-        assert ids(result)["registration"] == ["registration-1"]
-        assert "cannot be told" in told(result)[0][1]
+        assert "registration" not in result.devices
+        assert "firmware/efi does not exist" in rejection(result, "sgx.intel.com/registration").text
+
+    @pytest.mark.skipif(not may_mount(), reason="mounting needs root and a mount namespace")
+    def test_where_a_runtime_hides_the_firmware_the_administrator_is_believed(self, sgx: HandmadeSgx) -> None:
+        hide = f'mount -t tmpfs none {sgx.sysfs}/firmware && exec "$@"'
+        roots = (f"--sysfs-root={sgx.sysfs}", f"--dev-root={sgx.dev}")
+        found = subprocess.run(
+            [
+                *("unshare", "-m", "sh", "-c", hide, "sh", sys.executable, "-m", "xpu_plugins.sgx"),
+                *(*roots, "-dcap-infra-resources", "discover"),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+        assert "sgx.intel.com/registration" in found
+        assert "cannot be told" in found
 
     def test_nobody_who_does_not_ask_for_it_is_told(self, sgx: HandmadeSgx) -> None:
         (sgx.sysfs / "firmware").rename(sgx.root / "elsewhere")

@@ -137,6 +137,26 @@ async def test_when_the_last_device_goes_the_resource_stays_with_an_empty_list(t
         assert len(node.kubelet.registrations) == 1
 
 
+async def test_ids_that_only_count_leave_at_once_unless_a_container_holds_them(tmp_path: Path) -> None:
+    class Counting(DemoPlugin):
+        ids_only_count = True
+
+    plugin = Counting()
+    async with running(tmp_path, plugin, lost_device_retention=600.0) as node:
+        await node.kubelet.wait_for_list(RESOURCE, full)
+        plugin.devices = {}
+        node.uevent()
+        await node.kubelet.wait_for_list(RESOURCE, lambda listed: listed.capacity == 0)
+
+        plugin.devices = {"unit": [unit("unit0"), unit("unit1")]}
+        node.uevent()
+        await node.kubelet.wait_for_list(RESOURCE, full)
+        await node.kubelet.admit("train", {RESOURCE: 1})
+        plugin.devices = {}
+        node.uevent()
+        await node.kubelet.wait_for_list(RESOURCE, lambda listed: (listed.allocatable, listed.capacity) == (0, 1))
+
+
 async def test_a_tombstone_runs_out_by_itself(tmp_path: Path) -> None:
     plugin = DemoPlugin()
     async with running(tmp_path, plugin, lost_device_retention=0.3) as node:

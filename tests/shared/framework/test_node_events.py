@@ -9,7 +9,7 @@ import pytest
 
 from framework import DemoPlugin, running, unit
 from shared.api_server import EVENTS, serving
-from xpu_shared.api_server import ApiServer, NoApiServerError
+from xpu_shared.api_server import ApiServer, NoApiServerError, is_node_name
 from xpu_shared.device import Health
 from xpu_shared.node_events import BURST, NodeEvents, Timings
 from xpu_shared.turns import Turn
@@ -19,8 +19,8 @@ RESOURCE = "demo.intel.com/unit"
 
 
 @asynccontextmanager
-async def writing(api: ApiServer) -> AsyncIterator[NodeEvents]:
-    events = NodeEvents(api, "n1", program="xpu-demo-plugin", timings=QUICK)
+async def writing(api: ApiServer, node: str = "n1") -> AsyncIterator[NodeEvents]:
+    events = NodeEvents(api, node, program="xpu-demo-plugin", timings=QUICK)
     task = asyncio.create_task(events.run())
     try:
         yield events
@@ -53,6 +53,17 @@ async def test_a_device_that_leaves_service_is_one_event_on_the_node(tmp_path: P
     assert event["firstTimestamp"] == event["lastTimestamp"]
     assert event["firstTimestamp"].endswith("Z")
     assert miniature.requests[0][:2] == ("POST", EVENTS)
+
+
+@pytest.mark.parametrize("node", ["n" * 253, f"{'n' * 229}.{'m' * 23}", f"{'n' * 228}--{'m' * 23}"])
+async def test_an_event_on_a_node_with_a_long_name_has_a_name_that_fits(tmp_path: Path, node: str) -> None:
+    with serving(tmp_path) as (miniature, api):
+        async with writing(api, node) as events:
+            events.tell([ill()])
+            await until(lambda: events.written)
+        ((name, event),) = miniature.events.items()
+    assert is_node_name(name)  # the same rule
+    assert event["involvedObject"]["name"] == node
 
 
 async def test_many_at_once_are_one_event_and_the_return_is_another(tmp_path: Path) -> None:

@@ -73,6 +73,17 @@ def test_a_file_that_somebody_removed_comes_back(file: FeatureFile) -> None:
     assert file.path.exists()
 
 
+@pytest.mark.parametrize("text", ["", "not ours\n", "# +expiry-time=2026-11-24T12:10:00Z\nx=y\n"])
+def test_a_file_that_somebody_changed_is_put_right(file: FeatureFile, text: str) -> None:
+    file.update(LABELS, now=NOON)
+    before = file.path.read_text()
+    file.path.write_text(text)
+
+    assert file.update(LABELS, now=NOON)
+    assert file.path.read_text() == before
+    assert not file.update(LABELS, now=NOON)
+
+
 def test_a_link_is_replaced_never_followed(file: FeatureFile) -> None:
     elsewhere = file.path.with_name("elsewhere")
     elsewhere.write_text("not ours")

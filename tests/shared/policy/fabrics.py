@@ -1,4 +1,4 @@
-"""Fabrics as nodes have them, and the long way to the best set: looking at every one."""
+"""Fabrics as nodes have them, and two long ways to the best set: looking at every one, and branch and bound."""
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,6 +56,8 @@ NODES: dict[str, Fabric] = {
     "full mesh of 16": fabric(16, mesh(range(16))),
     "16 at random": fabric(16, scattered(16, 0.4, random.Random(1))),
     "64 in eight uneven islands": fabric(64, islands(8, 8, random.Random(2)), numa=8),
+    "64 in four uneven islands": fabric(64, islands(4, 16, random.Random(4))),
+    "64 in a ring": fabric(64, ring(64), numa=8),
     "64 at random": fabric(64, scattered(64, 0.2, random.Random(3))),
     "64 without links": fabric(64, {}, numa=8),
 }
@@ -68,3 +70,35 @@ def by_looking_at_all(
     others = sorted(free.keys() - set(required))
     sets = (tuple(sorted((*required, *more))) for more in combinations(others, size - len(required)))
     return max(((found, fabric.worth(found, free)) for found in sets), key=lambda both: both[1])
+
+
+def most_bandwidth(fabric: Fabric, free: Iterable[int], size: int, *, at_least: int) -> int:
+    """The greatest bandwidth of a set that links of its own connect; `at_least` if there is none with more.
+
+    Branch and bound: where twice what is there, plus what each of the best others would add twice for links to the
+    members and once for its widest links among the others, is not more than twice the best, nothing better can follow.
+    """
+    rows = fabric.bandwidth
+    units = sorted(free, key=lambda unit: -sum(rows[unit]))
+    table = [[rows[unit][other] for other in units] for unit in units]
+    reach = [[sum(sorted(row, reverse=True)[:count]) for row in table] for count in range(size)]
+    best = at_least
+
+    def descend(chosen: int, bandwidth: int, first: int, gains: list[int], left: int) -> None:
+        nonlocal best
+        for place in range(len(gains) - left + 1):
+            links = reach[left - 1][first + place :]
+            twice = sorted((2 * gain + more for gain, more in zip(gains[place:], links, strict=True)), reverse=True)
+            if 2 * bandwidth + sum(twice[:left]) <= 2 * best:
+                return
+            at, total = first + place, bandwidth + gains[place]
+            units_chosen = chosen | 1 << units[at]
+            if left > 1:
+                row = table[at][at + 1 :]
+                more = [gain + width for gain, width in zip(gains[place + 1 :], row, strict=True)]
+                descend(units_chosen, total, at + 1, more, left - 1)
+            elif total > best and fabric.largest_group(units_chosen) == size:
+                best = total
+
+    descend(0, 0, 0, [0] * len(units), size)
+    return best

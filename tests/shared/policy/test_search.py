@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.policy.fabrics import NODES, by_looking_at_all, fabric, mesh, ring, scattered
-from xpu_shared.policy.fabric import Fabric
+from shared.policy.fabrics import NODES, by_looking_at_all, fabric, mesh, most_bandwidth, ring, scattered
+from xpu_shared.policy.fabric import Fabric, bits
 from xpu_shared.policy.search import best_set
 
 nodes = pytest.mark.parametrize("node", NODES.values(), ids=NODES)
@@ -53,6 +53,58 @@ def test_known_fabrics_have_the_best_answer(node: Fabric) -> None:
             and node.worth(found, free).connected == worth.connected
             and node.worth(found, free).bandwidth >= 0.99 * worth.bandwidth
         )
+
+
+@pytest.mark.parametrize(("count", "size", "cases"), [(16, 8, 12), (24, 6, 8), (32, 4, 12), (64, 4, 12)])
+def test_random_fabrics_have_almost_the_best_answer(count: int, size: int, cases: int) -> None:
+    for seed in range(cases):
+        rng = random.Random(seed)
+        links = scattered(count, rng.choice([0.1, 0.2, 0.4, 0.9]), rng)
+        if seed % 2:
+            links = {pair: rng.randint(1, 63) for pair in links}
+        node = fabric(count, links)
+        free = dict.fromkeys(rng.sample(range(count), count if seed % 4 < 2 else count * 3 // 4), 1)
+        found = node.worth(best_set(node, free, [], size), free)
+        if max(group.bit_count() for group in node.groups(bits(iter(free)))) < size:
+            continue
+        assert found.connected == size
+        assert found.bandwidth >= 0.99 * most_bandwidth(node, free, size, at_least=found.bandwidth)
+
+
+def test_branch_and_bound_finds_what_looking_at_all_finds() -> None:
+    for seed in range(20):
+        node = fabric(10, scattered(10, 0.5, random.Random(seed)))
+        free = dict.fromkeys(range(10), 1)
+        best = by_looking_at_all(node, free, [], 4)[1]
+        assert best.connected < 4 or most_bandwidth(node, free, 4, at_least=0) == best.bandwidth
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_sparse_fabric_connects_what_must_be_included_if_that_is_possible(seed: int) -> None:
+    rng = random.Random(seed)
+    node = fabric(64, scattered(64, rng.choice([0.03, 0.06]), rng) if seed % 3 else ring(64))
+    free = dict.fromkeys(rng.sample(range(64), 56), 1)
+    required = rng.sample(sorted(free), 2)
+
+    found = node.worth(best_set(node, free, required, 4), free)
+
+    assert found[:2] == by_looking_at_all(node, free, required, 4)[1][:2]
+
+
+def test_members_that_are_far_from_each_other_are_joined_by_the_shortest_way_where_sets_cannot_be_looked_at() -> None:
+    node = fabric(64, {**ring(64), (3, 20): 1, (19, 20): 0})  # a narrow shortcut
+
+    found = best_set(node, dict.fromkeys(range(64), 1), [0, 18], 20)
+
+    assert node.largest_group(bits(found)) == 20
+
+
+def test_where_nothing_is_known_of_a_unit_s_numa_node_it_has_no_advantage() -> None:
+    node = Fabric(bandwidth={}, numa_nodes=[(0,), (1,), ()], root_ports=[None] * 3)
+    free = dict.fromkeys(range(3), 1)
+
+    assert best_set(node, free, [], 1) == (0,)
+    assert best_set(node, free, [], 2) == (0, 2)  # which may be near each other, as 0 and 1 are not
 
 
 @settings(max_examples=30)

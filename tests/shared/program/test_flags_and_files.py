@@ -177,12 +177,12 @@ def test_help_shows_what_can_be_chosen() -> None:
 
 def test_klog_s_flags_are_no_keys_of_files(config: Path) -> None:
     config.write_text("logtostderr: true\n")
-    assert answer(f"--config={config}") == f"{config}:1: unknown key 'logtostderr'"
+    assert str(answer(f"--config={config}")).startswith(f"{config}:1: unknown key 'logtostderr': expected one of ")
 
 
 def test_a_file_cannot_name_another_file(config: Path) -> None:
     config.write_text(f"config: {config}\n")
-    assert answer(f"--config={config}") == f"{config}:1: unknown key 'config'"
+    assert str(answer(f"--config={config}")).startswith(f"{config}:1: unknown key 'config': expected one of ")
 
 
 def test_a_field_without_an_option_is_a_mistake_of_the_program(tmp_path: Path) -> None:

@@ -72,12 +72,14 @@ def test_an_empty_file_sets_nothing(config: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("v: 1\nshard-dev-num: 4\n", ":2: unknown key 'shard-dev-num'"),
-        ("shared_dev_num: 4\n", ":1: unknown key 'shared_dev_num'"),
+        ("v: 1\nshard-dev-num: 4\n", ":2: unknown key 'shard-dev-num'; did you mean shared-dev-num?"),
+        ("shared_dev_num: 4\n", ":1: unknown key 'shared_dev_num'; did you mean shared-dev-num?"),
+        ("sharedDevNum: 4\n", ":1: unknown key 'sharedDevNum'; did you mean shared-dev-num?"),
+        ("nope: 4\n", ":1: unknown key 'nope': expected one of cdi-dir, dev-root, "),
         ("v: 1\nshared-dev-num: 0\n", ":2: shared-dev-num: expected an integer from 1 to 1024, found 0"),
         ("shared-dev-num: true\n", ":1: shared-dev-num: expected an integer from 1 to 1024, found True"),
         ("rescan-interval: 60\n", ":1: rescan-interval: expected a duration such as"),
-        ("policy: [packed]\n", ":1: policy: expected one of none, packed"),
+        ("policy: [packed]\n", ":1: policy: expected one of none, packed, found ['packed']"),
         ("v: 1\nv: 2\n", ":2: key 'v' is given twice"),
         ("- v\n", ":1: the document: "),
         ("v\n", ":1: the document: "),

@@ -70,6 +70,21 @@ def test_a_client_that_accepts_gzip_gets_it(page: Page) -> None:
     assert b"demo_total 3.0" in gzip.decompress(body)
 
 
+@pytest.mark.parametrize("refusal", ["identity", "gzip;q=0", "gzip; Q=0.000, identity", "deflate, gzip ; q = 0.0 ;x=1"])
+def test_a_client_that_refuses_gzip_does_not_get_it(page: Page, refusal: str) -> None:
+    response, body = page.request("GET", "/metrics", Accept_Encoding=refusal)
+
+    assert "Content-Encoding" not in response.headers
+    assert b"demo_total 3.0" in body
+
+
+@pytest.mark.parametrize("wish", ["gzip;q=0.001", "gzip;q=1", "gzip;q=0.5, identity;q=0", "GZIP;xq=0"])
+def test_a_client_that_prefers_gzip_however_little_gets_it(page: Page, wish: str) -> None:
+    response, _ = page.request("GET", "/metrics", Accept_Encoding=wish)
+
+    assert response.headers["Content-Encoding"] == "gzip"
+
+
 def test_a_flood_of_scrapes_renders_once(page: Page) -> None:
     before = page.renders
     for _ in range(20):

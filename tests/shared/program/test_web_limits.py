@@ -87,7 +87,17 @@ def test_openmetrics_is_what_openmetrics_clients_get(start: Serve, accept: str) 
     assert body.endswith(b"# EOF\n")
 
 
-@pytest.mark.parametrize("accept", ["", "*/*", "text/plain;version=1.0.0;escaping=allow-utf-8", ";;,,=;", "text/html"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "",
+        "*/*",
+        "text/plain;version=1.0.0;escaping=allow-utf-8",
+        ";;,,=;",
+        "text/html",
+        "application/openmetrics-text;version=1.0.0;q=0, text/plain",
+    ],
+)
 def test_the_text_format_is_what_all_others_get(start: Serve, accept: str) -> None:
     status, headers, _ = ask(start(), "/metrics", Accept=accept)
 

@@ -1,7 +1,7 @@
 """Topology snapshots as bytes: golden vectors, round trips, and what a reader does with what it cannot use."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,6 +128,10 @@ def test_golden_bytes_of_every_field() -> None:
     assert not +reader.dropped
 
 
+def tile(end: End) -> tuple[str, int]:
+    return end.pci_address, end.tile
+
+
 u32, u64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 addresses = st.sampled_from([A, B, "0001:ff:1f.7"])
 ends = st.builds(End, addresses, st.integers(0, 1023), st.booleans())
@@ -142,7 +146,7 @@ ids = st.builds(PortId, u32, u32, u32)
         state=st.sampled_from(TopologyState),
         links=st.lists(
             st.tuples(ends, ends)
-            .filter(lambda pair: pair[0] != pair[1])
+            .filter(lambda pair: tile(pair[0]) != tile(pair[1]))
             .flatmap(
                 lambda pair: st.builds(
                     Link,
@@ -155,6 +159,7 @@ ids = st.builds(PortId, u32, u32, u32)
                 )
             ),
             max_size=4,
+            unique_by=lambda link: frozenset((tile(link.a), tile(link.b))),
         ).map(tuple),
         ports=st.lists(
             st.builds(
@@ -177,6 +182,30 @@ def test_what_is_written_is_read(snapshot: TopologySnapshot) -> None:
     assert not +reader.dropped
 
 
+def many_links(like: pb.FabricLink) -> Iterator[pb.FabricLink]:
+    for number in range(MOST_LINKS):
+        link = pb.FabricLink()
+        link.CopyFrom(like)
+        link.a.tile, link.b.tile = number % 1000, 10 + number // 1000
+        yield link
+
+
+def test_of_several_links_between_two_tiles_that_with_the_most_lanes_counts() -> None:
+    def both_directions(message: pb.TopologySnapshot) -> None:
+        del message.links[1:]
+        narrow = message.links[0]
+        for wider in (narrow.lanes + 1, narrow.lanes + 4, narrow.lanes):
+            link = message.links.add(lanes=wider)
+            link.a.CopyFrom(narrow.b)
+            link.b.CopyFrom(narrow.a)
+            link.b.subdeviceless = not link.b.subdeviceless
+
+    lanes = EVERYTHING.links[0].lanes
+    found, reader = read(forged(both_directions))
+    assert [link.lanes for link in found.links] == [lanes + 4]
+    assert +reader.dropped == {"link twice": 3}
+
+
 @pytest.mark.parametrize(
     ("lie", "reason"),
     [
@@ -191,7 +220,8 @@ def test_what_is_written_is_read(snapshot: TopologySnapshot) -> None:
         (lambda message: message.ports[0].ClearField("id"), "port that cannot be"),
         (lambda message: message.ports[0].ClearField("place"), "port that cannot be"),
         (lambda message: setattr(message.ports[0], "receive_lanes", 2**31), "implausible value"),
-        (lambda message: message.links.extend([message.links[0]] * MOST_LINKS), "too many"),
+        (lambda message: message.links.extend([message.links[0]]), "link twice"),
+        (lambda message: message.links.extend(many_links(message.links[0])), "too many"),
         (lambda message: message.ports.extend([message.ports[0]] * MOST_PORTS), "too many"),
     ],
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xpu_sidecars.level_zero.gpus import MISSING, Changes, Departures, Missing, driven_gpus
+from xpu_sidecars.level_zero.gpus import MISSING, SETTLED, Changes, Departures, Missing, driven_gpus
 
 FIRST, SECOND = frozenset({"0000:03:00.0"}), frozenset({"0000:03:00.0", "0000:04:00.0"})
 
@@ -53,25 +53,44 @@ def driver(sysfs: Path, *addresses: str) -> None:
 def test_a_lost_device_that_left_its_driver_was_pulled_out(tmp_path: Path) -> None:
     driver(tmp_path, "0000:03:00.0", "0000:04:00.0")
     departures = Departures(tmp_path)
-    departures.look({"0000:03:00.0"}, 1)
+    departures.look(SECOND, FIRST, 1, 0.0)
     assert departures.gone == set()  # it is there and broken
 
     (tmp_path / "bus/pci/drivers/i915/0000:03:00.0").rmdir()
-    departures.look({"0000:03:00.0"}, 1)
+    departures.look(SECOND, FIRST, 1, 0.1)
     assert (departures.gone, departures.back) == ({"0000:03:00.0"}, False)
 
     driver(tmp_path, "0000:03:00.0")
-    departures.look({"0000:03:00.0"}, 1)
+    departures.look(SECOND, FIRST, 1, 0.2)
     assert (departures.gone, departures.back) == ({"0000:03:00.0"}, True)  # another one, of which the library knows not
 
-    departures.look(set(), 2)  # it was enumerated
+    departures.look(SECOND, (), 2, 0.3)  # it was enumerated
     assert (departures.gone, departures.back) == (set(), False)
+
+
+def test_a_device_that_is_not_called_lost_has_left_its_driver_when_that_has_lasted(tmp_path: Path) -> None:
+    driver(tmp_path, "0000:03:00.0", "0000:04:00.0")
+    departures = Departures(tmp_path)
+    departures.look(SECOND, (), 1, 0.0)
+    (tmp_path / "bus/pci/drivers/i915/0000:03:00.0").rmdir()
+    departures.look(SECOND, (), 1, 10.0)
+    driver(tmp_path, "0000:03:00.0")
+    departures.look(SECOND, (), 1, 10.0 + SETTLED)
+    assert departures.gone == set()  # it was bound anew
+
+    (tmp_path / "bus/pci/drivers/i915/0000:03:00.0").rmdir()
+    departures.look(SECOND, (), 1, 20.0)
+    assert departures.gone == set()
+    for enumeration in (1, 2):  # the library lists it still when it was asked anew
+        departures.look(SECOND, (), enumeration, 20.0 + SETTLED)
+        assert (departures.gone, departures.back) == ({"0000:03:00.0"}, False)
 
 
 def test_what_sysfs_never_had_cannot_have_left(tmp_path: Path) -> None:
     departures = Departures(tmp_path)
-    departures.look({"0000:03:00.0"}, 1)
-    assert departures.gone == set()
+    for now in (0.0, SETTLED):
+        departures.look({"0000:03:00.0"}, {"0000:03:00.0"}, 1, now)
+        assert departures.gone == set()
 
 
 def test_a_gpu_that_the_library_does_not_list_is_waited_for_but_not_for_ever() -> None:

@@ -1,9 +1,11 @@
 """What is published while the collector works, while it does not, and what happens to devices that go."""
 
+from dataclasses import replace
+
 from xpu_shared.telemetry.kinds import Group, Mode
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, GroupStatus, SourceProblem, WslDevices
 from xpu_sidecars.level_zero.published import STARTING, Published
-from xpu_sidecars.level_zero.reports import Report
+from xpu_sidecars.level_zero.reports import Count, Report
 
 FIRST, SECOND = "0000:03:00.0", "0000:04:00.0"
 
@@ -46,6 +48,24 @@ def test_a_device_that_is_known_no_more_is_gone() -> None:
     published.take(report(known=(SECOND,)), now=11)
 
     assert list(ages(published, 11)) == [SECOND]
+
+
+def test_of_a_device_that_is_forgotten_nothing_old_comes_back() -> None:
+    published = Published("1.0")
+    published.take(report(FIRST, SECOND), now=10)
+    published.forget({FIRST})
+    assert (list(ages(published, 11)), published.unread) == ([SECOND], frozenset())
+
+    counts = {(address, Group.STATE): Count(failed_calls=1) for address in (FIRST, SECOND)}
+    published.take(replace(report(FIRST, SECOND), counts=counts), now=12)  # the library goes on listing it
+    assert list(ages(published, 12)) == [SECOND]
+
+    published.forget({FIRST})
+    published.forget(())  # another one is at its place, which has not been read
+    assert {address for address, _ in published.counts} == {SECOND}
+    assert (list(ages(published, 13)), published.unread) == ([SECOND], frozenset({FIRST}))
+    published.take(report(FIRST), now=14)
+    assert ages(published, 14) == {FIRST: 0.0, SECOND: 2.0}
 
 
 def test_trouble_keeps_what_was_known_with_its_age() -> None:

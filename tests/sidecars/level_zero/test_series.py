@@ -10,7 +10,7 @@ from xpu_shared.kubelet.holders import Holder
 from xpu_shared.telemetry.kinds import MemoryHealth, RasSeverity
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, MemoryModule, RasErrorSet
 from xpu_sidecars.level_zero.attribution import Attribution, Share
-from xpu_sidecars.level_zero.series import series
+from xpu_sidecars.level_zero.series import NO_POD, series
 
 BDF, OTHER = "0000:03:00.0", "0000:12:00.0"
 TRAIN = Holder("ai", "train", "main")
@@ -28,10 +28,12 @@ def page(*devices: DeviceReading, attribution: Attribution | None = None, known:
 
 
 def samples(text: str, name: str) -> dict[frozenset[tuple[str, str]], float]:
-    """The values of a metric by labels, without those of the device itself."""
+    """The values of a metric by labels, without empty ones and those of the device itself."""
     metrics: list[Metric] = list(parse_text(text))
     return {
-        frozenset(item for item in sample.labels.items() if item[0] not in ("pci_bdf", "hw_id")): sample.value
+        frozenset(
+            item for item in sample.labels.items() if item[1] and item[0] not in ("pci_bdf", "hw_id")
+        ): sample.value
         for metric in metrics
         for sample in metric.samples
         if sample.name == name
@@ -62,7 +64,8 @@ def test_every_series_that_must_exist_does_with_its_labels() -> None:
     }
     assert samples(text, "hw_status")[where(hw_type="gpu", hw_state="ok")] == 1
     assert (
-        f'hw_power_watts{{pci_bdf="{BDF}",hw_id="01020304-0506-0708-090a-0b0c0d0e0f10",location="card"}} 100.0' in text
+        f'hw_power_watts{{pci_bdf="{BDF}",hw_id="01020304-0506-0708-090a-0b0c0d0e0f10",{NO_POD},location="card"}} 100.0'
+        in text
     )
 
 
@@ -70,7 +73,7 @@ def test_a_value_that_is_not_known_has_no_series() -> None:
     nothing = DeviceReading(pci_address=BDF)
 
     text = page(nothing)
-    assert f'hw_gpu_info{{pci_bdf="{BDF}"}} 1' in text
+    assert f'hw_gpu_info{{pci_bdf="{BDF}",{NO_POD}}} 1' in text
     names = {line.partition("{")[0] for line in text.splitlines() if BDF in line}
     assert names == {"hw_gpu_info"}
 
@@ -130,7 +133,9 @@ def test_an_exclusive_holder_is_on_all_series_of_its_gpu_and_on_no_other() -> No
     own = [line for line in lines if BDF in line and not line.startswith("xpu_sample")]
     assert own
     assert all(pod in line for line in own)
-    assert not [line for line in lines if OTHER in line and "pod=" in line]
+    other = [line for line in lines if OTHER in line and line.startswith("hw_")]
+    assert other
+    assert all(NO_POD in line for line in other)
     assert f'xpu_gpu_allocation_info{{pci_bdf="{BDF}",{pod},resource="gpu.intel.com/xe"}} 1' in lines
 
 
@@ -140,7 +145,7 @@ def test_a_shared_gpu_has_one_device_series_and_one_allocation_a_holder() -> Non
     text = page(gpu(), attribution=Attribution(shares=shares))
     assert len(samples(text, "hw_power_watts")) == 1
     assert len(samples(text, "xpu_gpu_allocation_info")) == 2
-    assert "pod=" not in "".join(line for line in text.splitlines() if line.startswith("hw_"))
+    assert all(NO_POD in line for line in text.splitlines() if line.startswith("hw_"))
 
 
 def test_a_device_that_is_gone_has_no_series_not_even_of_its_holders() -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import zmq
@@ -73,6 +74,11 @@ class Program(RunningSidecar):
             return ["no file"]
         assert first.startswith("# +expiry-time=")
         return rest
+
+    def expires_at(self) -> float:
+        """Until when, in Unix time, the file says that it may be believed."""
+        first = self.labels.read_text().splitlines()[0]
+        return datetime.fromisoformat(first.removeprefix("# +expiry-time=")).timestamp()
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         if self.process.returncode is None:

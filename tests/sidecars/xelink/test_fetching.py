@@ -72,13 +72,29 @@ def test_a_page_may_be_compressed() -> None:
         assert fetch(Place(url=server.url)) == b"a 1\n" * 100_000
 
 
+def test_a_compressed_page_may_have_several_members() -> None:
+    with serving() as server:
+        server.body, server.headers = gzip.compress(b"a 1\n") + gzip.compress(b"b 2\n"), {"Content-Encoding": "gzip"}
+        assert fetch(Place(url=server.url)) == b"a 1\nb 2\n"
+
+
+def test_what_a_stranger_sends_is_quoted_in_part() -> None:
+    with serving() as server:
+        server.misbehave = lambda handler: handler.wfile.write(b"x" * 60_000 + b"\r\n")
+        assert len(str(failure(Place(url=server.url)))) < 400
+
+
 def test_a_small_page_that_grows_beyond_the_limit_is_not_taken() -> None:
     with serving() as server:
         server.body, server.headers = gzip.compress(b"\0" * 100_000_000, 1), {"Content-Encoding": "gzip"}
         assert failure(Place(url=server.url)).reason == "too large"
 
 
-@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"a 1\n" * 1000, mtime=0)[:-20]], ids=["text", "cut off"])
+@pytest.mark.parametrize(
+    "body",
+    [b"not gzip", gzip.compress(b"a 1\n" * 1000, mtime=0)[:-20], gzip.compress(b"a", mtime=0) + b"?"],
+    ids=["text", "cut off", "text behind"],
+)
 def test_a_broken_compressed_page_is_a_failure(body: bytes) -> None:
     with serving() as server:
         server.body, server.headers = body, {"Content-Encoding": "gzip"}

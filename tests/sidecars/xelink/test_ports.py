@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xpu_shared.telemetry.fabric import End, Port, PortId, PortStatus
-from xpu_shared.telemetry.topology import LinkHealth
+from xpu_shared.telemetry.topology import Link, LinkHealth, TopologySnapshot
 from xpu_sidecars.xelink.intel_cards import intel_cards
+from xpu_sidecars.xelink.observation import port_metrics, up_metric
 from xpu_sidecars.xelink.ports import Joined, joined, label_value, lanes
 
 ZERO, ONE, TWO = "0000:29:00.0", "0000:3a:00.0", "0000:9a:00.0"
@@ -75,6 +76,32 @@ def test_the_worked_example_with_degraded_ports() -> None:
     assert label_value(found.links, ORDER, lanes=4) == "0.0-1.0_0.1-1.1_0.1-2.0"
     assert [link.status for link in found.links] == [LinkHealth.HEALTHY, LinkHealth.DEGRADED, LinkHealth.HEALTHY]
     assert not found.errors
+
+
+def test_ports_that_disagree_on_whether_they_are_of_a_tile_are_of_one_place() -> None:
+    found = join(
+        [
+            port(End(ZERO, 0), (4, 0, 1), (7, 0, 1)),
+            port(End(ZERO, 0, True), (4, 0, 2), (7, 0, 2)),
+            port(End(ONE, 0), (7, 0, 1), (4, 0, 1)),
+            port(End(ONE, 0), (7, 0, 2), (4, 0, 2)),
+        ]
+    )
+
+    assert ends(found) == [(ZERO, 0, ONE, 0, 8)]
+    assert label_value(found.links, ORDER, lanes=4) == "0.0-1.0"
+
+
+def test_no_series_is_twice_on_a_page() -> None:
+    ports = [port(End(ZERO, 0), (4, 0, 1), None), port(End(ZERO, 0), (4, 0, 1), None, status=3)]
+    ends = (End(ZERO, 0), End(ONE, 0)), (End(ZERO, 0, True), End(ONE, 0))
+    link = Link(a=ends[0][0], b=ends[0][1], lanes=4)
+
+    statuses = next(iter(port_metrics(ports)))
+    up = up_metric(TopologySnapshot(links=(link,)), ends)
+
+    assert [sample.value for sample in statuses.samples] == [0]
+    assert [sample.value for sample in up.samples] == [1]
 
 
 def test_the_index_hazard(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,15 @@ from xpum_pages import EXAMPLE, address, both, drip, serving
 
 EMPTY = "gpu.intel.com/xe-links="
 LINK = "gpu.intel.com/xe-links=0.0-1.0"
+CLOCK = Path(__file__).parents[2] / "soak/clock"
 
 
 def linked(count: int) -> object:
     return lambda snapshot: len(snapshot.links) == count
+
+
+def shows(line: str) -> Callable[[TopologySnapshot], bool]:
+    return lambda snapshot: snapshot.labels == (line,)
 
 
 def has_links(snapshot: TopologySnapshot) -> bool:
@@ -95,6 +101,19 @@ def test_a_change_is_in_the_file_and_published_soon_after_the_answer() -> None:
             program.until(lambda snapshot: len(snapshot.links) == 2)
             program.wait_for_labels("gpu.intel.com/xe-links=0.0-1.0_0.1-1.1")
             assert time.monotonic() - answered < 1.0  # `make bench` measures; this machine may be busy
+
+
+def test_no_change_of_links_waits_for_being_written_however_many_there_were() -> None:
+    with serving() as xpum:
+        xpum.show(*both("0.0", "1.0"))
+        with sidecar("--source=xpum", f"--xpum-url={xpum.url}") as program:
+            for number in range(1, 16):
+                xpum.show(*both("0.0", f"{number}.0"))
+                line = f"gpu.intel.com/xe-links=0.0-{number}.0"
+                program.until(shows(line))
+                published = time.monotonic()
+                program.wait_for_labels(line)
+                assert time.monotonic() - published < 1.0
 
 
 def test_the_last_links_serve_while_the_source_is_away_and_then_labels_are_empty() -> None:
@@ -208,6 +227,15 @@ def test_without_sinks_nothing_is_written() -> None:
             assert os.listdir(program.labels.parent) == []
 
 
+def test_verbosity_shows_pages_samples_and_labels() -> None:
+    with serving() as xpum:
+        xpum.show(*both("0.0", "1.0"))
+        with sidecar("--source=xpum", f"--xpum-url={xpum.url}", "-v=5") as program:
+            assert "about_links=2" in program.read_until("a metrics page")
+            assert "remote_device_id=1" in program.read_until("a sample")
+            program.read_until("labels are written")
+
+
 def test_a_directory_in_the_file_s_place_costs_the_labels_only() -> None:
     with serving() as xpum:
         xpum.show(*both("0.0", "1.0"))
@@ -231,6 +259,76 @@ def test_a_link_in_the_file_s_place_is_replaced_and_not_followed(tmp_path: Path)
                 time.sleep(0.01)
             program.wait_for_labels(LINK)
     assert (tmp_path / "precious").read_text() == "precious"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a small file system")
+    directory = tmp_path / "features.d"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "small", directory], check=True)
+    yield directory
+    subprocess.run(["umount", directory], check=True)
+
+
+def test_a_read_only_directory_costs_the_labels_only_and_no_longer_than_it_is_read_only(small_disk: Path) -> None:
+    with serving() as xpum:
+        xpum.show(*both("0.0", "1.0"))
+        with sidecar("--source=xpum", f"--xpum-url={xpum.url}", f"--features-dir={small_disk}") as program:
+            program.labels = small_disk / "xpum-sidecar-labels.txt"
+            program.wait_for_labels(LINK)
+            subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+            xpum.show(*both("0.0", "2.0"))
+            assert "Read-only file system" in program.read_until("cannot write labels")
+            program.until(shows("gpu.intel.com/xe-links=0.0-2.0"))
+            assert program.file_lines() == [LINK]
+            subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+            program.wait_for_labels("gpu.intel.com/xe-links=0.0-2.0")
+            subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+            assert program.end() == 0
+        assert "cannot remove labels" in program.log
+    assert os.listdir(small_disk) == ["xpum-sidecar-labels.txt"]
+
+
+def test_a_full_disk_costs_the_labels_only_and_leaves_nothing_behind(small_disk: Path) -> None:
+    with serving() as xpum:
+        xpum.show(*both("0.0", "1.0"))
+        with sidecar("--source=xpum", f"--xpum-url={xpum.url}", f"--features-dir={small_disk}") as program:
+            program.labels = small_disk / "xpum-sidecar-labels.txt"
+            program.wait_for_labels(LINK)
+            (small_disk / "other").write_bytes(b"x" * 4096)
+            xpum.show(*both("0.0", "2.0"))
+            assert "No space left" in program.read_until("cannot write labels")
+            assert program.file_lines() == [LINK]
+            assert sorted(os.listdir(small_disk)) == ["other", "xpum-sidecar-labels.txt"]
+            (small_disk / "other").unlink()
+            program.wait_for_labels("gpu.intel.com/xe-links=0.0-2.0")
+
+
+def test_the_wall_clock_decides_about_nothing_but_the_expiry_of_labels(tmp_path: Path) -> None:
+    clock = tmp_path / "clock"
+
+    def jump(ahead: int) -> None:
+        clock.with_suffix(".new").write_text(str(ahead))
+        clock.with_suffix(".new").rename(clock)
+
+    jump(0)
+    environment = {"XPU_SOAK_CLOCK": str(clock), "PYTHONPATH": str(CLOCK)}
+    with serving() as xpum:
+        xpum.show(*both("0.0", "1.0"))
+        flags = ["--source=xpum", f"--xpum-url={xpum.url}", "--keep-last=1h"]
+        with sidecar(*flags, environment=environment) as program:
+            program.wait_for_labels(LINK)
+            xpum.status = 500
+            for ahead in (400 * 86_400, -3600):
+                jump(ahead)
+                deadline = time.monotonic() + 15
+                while not 500 < program.expires_at() - (time.time() + ahead) <= 600:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+                assert program.file_lines() == [LINK]
+                assert program.until(lambda snapshot: snapshot.reason).state is TopologyState.OK
 
 
 def test_what_a_crash_of_the_program_before_has_left_is_removed(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from xpum_pages import EXAMPLE, address, both, sample
 
 GOOD = sample("0.0", "1.0")
 
+MANY_LABELS = "".join(f',a{number}=""' for number in range(1500))
+
 
 def read(*lines: str, strict: bool = False, lanes: int = 4, subdeviceless: bool = False) -> Reading:
     rules = LabelRules(lanes=lanes, subdeviceless=subdeviceless)
@@ -176,6 +178,35 @@ def test_a_bad_line_about_links_means_that_nothing_is_known(bad: str) -> None:
         read(GOOD, bad)
     assert raised.value.reason == "malformed"
     assert not raised.value.empty
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [GOOD, "xpum_topology_li"],  # between two links
+        ['xpum_power_watts{x="1"} 3', 'xpum_temperature_celsius{x="'],  # before any link
+    ],
+)
+def test_a_page_that_ends_within_a_line_says_nothing_of_links_that_may_follow(lines: list[str]) -> None:
+    with pytest.raises(SourceError, match="ends within a line") as raised:
+        read(*lines)
+    assert (raised.value.reason, raised.value.empty) == ("malformed", True)
+    assert read(*lines, "").errors["other line"] == 1  # it was the line that was bad
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x\n" * 300_000,
+        f"{GOOD}\n".encode() * 30_000,
+        f"{sample('0.0', '1.0', more=MANY_LABELS)}\n".encode() * 1000,
+    ],
+    ids=["lines", "links", "labels"],
+)
+def test_a_page_of_more_than_any_node_has_is_not_read_to_its_end(body: bytes) -> None:
+    with pytest.raises(SourceError) as raised:
+        reading_of(body, LabelRules())
+    assert raised.value.reason == "too large"
 
 
 def test_another_family_whose_name_only_begins_so_is_another_family() -> None:

@@ -97,7 +97,7 @@ def _unit(function: PhysicalFunction, vf: VirtualFunction, writes: Sequence[Writ
         name=f"VF {vf.number} of {function.address}",
         writes=tuple(writes),
         undo=way_back(function.address, vf),
-        explain=lambda sysfs, write, error: explanation(sysfs, error, function.address, vf),
+        explain=lambda sysfs, write, error: explanation(sysfs, write, error, function.address, vf),
     )
 
 
@@ -143,10 +143,15 @@ def way_back(address: str, before: VirtualFunction) -> Callable[[Sysfs], Iterato
     return undo
 
 
-def explanation(sysfs: Sysfs, error: OSError | None, address: str, vf: VirtualFunction) -> str:
-    """What is known of a failed write."""
+def explanation(sysfs: Sysfs, write: Write, error: OSError | None, address: str, vf: VirtualFunction) -> str:
+    """What is known of a failed write: of one of its amounts."""
+    if "_resources/" not in write.path:
+        return ""
     if isinstance(error, PermissionError):
-        function = read_physical_function(sysfs, address)
+        try:
+            function = read_physical_function(sysfs, address)
+        except OSError:  # it has gone
+            return ""
         driver = next((now.driver for now in function.functions if now.number == vf.number), "")
         return f"VF {vf.number} of {address} is locked: still bound to {driver}" if driver else ""
     if error is not None and error.errno == errno.EINVAL:

@@ -6,6 +6,7 @@ from typing import Any
 from xpu_shared.api_server import JSON_PATCH, ApiError, ApiServer
 
 RESOURCE, LABEL = "sgx.intel.com/epc", "sgx.intel.com/capable"
+MAPS = (("metadata",), ("metadata", "labels"), ("status",), ("status", "capacity"))  # of the node's object
 FORBIDDEN = 403
 Operation = Mapping[str, object]
 
@@ -44,6 +45,9 @@ def update(api: ApiServer, name: str, total: int, *, register: bool, label: bool
     verb = "get nodes"
     try:
         node = api.request("GET", path)
+        if not is_node(node, name):
+            text = f"node {name}: GET {path}: the answer is not this node"
+            raise RegistrationError(text, worth_repeating=True)
         patch = operations(node, total, register=register, label=label)
         verb = "patch nodes/status"
         if patch:
@@ -52,6 +56,14 @@ def update(api: ApiServer, name: str, total: int, *, register: bool, label: bool
         hint = f"; its service account needs: {verb}" if error.status == FORBIDDEN else ""
         raise RegistrationError(f"node {name}: {error}{hint}", worth_repeating=error.worth_repeating) from None
     return bool(patch)
+
+
+def is_node(found: Any, name: str) -> bool:
+    """Whether it is the node's object: a map that another one seems to lack would be replaced as a whole."""
+    if not isinstance(found, dict) or (_map(found, "metadata") or {}).get("name", name) != name:
+        return False
+    above = ((_map(found, *keys[:-1]), keys[-1]) for keys in MAPS)
+    return all((values or {}).get(key) is None or isinstance((values or {})[key], dict) for values, key in above)
 
 
 def _map(node: Any, *keys: str) -> Mapping[str, Any] | None:

@@ -25,6 +25,8 @@ FEATURE_FILE = "xpu-sgx-epc.txt"
 LOOK_AGAIN = 60.0  # seconds: a kubelet that has lost its state sets the capacity to 0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between attempts
 
+Known = tuple[str, Epc] | str | None  # source and size, or why it is not known; None before the first look
+
 log = Log("epc")
 
 
@@ -66,32 +68,52 @@ def run(settings: EpcSettings, environment: Mapping[str, str], service_account: 
     Raises:
         FailedError: the program ends with 1.
     """
-    if settings.daemon:
+    stays = settings.daemon or settings.watch
+    if stays:
         end_on_signals()
+    known: Known = None
+    while True:
+        known = publish(settings, environment, service_account, known)
+        if not stays:
+            return 0
+        time.sleep(LOOK_AGAIN)
+
+
+def publish(
+    settings: EpcSettings, environment: Mapping[str, str], service_account: Path | None, before: Known
+) -> Known:
+    """Tell the size wherever the settings say, also when others have changed that; logged only when it is new.
+
+    Returns what is known of it now.
+
+    Raises:
+        FailedError: the program ends with 1.
+    """
+    known: Known
     try:
-        source, epc = find_epc(settings.cpuid_source, sysfs=settings.sysfs_root, dev=settings.dev_root)
+        known = find_epc(settings.cpuid_source, sysfs=settings.sysfs_root, dev=settings.dev_root)
     except UnknownEpcError as error:
-        if settings.affirm or settings.register:
-            raise FailedError(str(error)) from None
-        log.error(str(error))
-        return 0
-    tell(source, epc, report=settings.report)
+        known = str(error)
+    if isinstance(known, str):
+        if before is None and (settings.affirm or settings.register):
+            raise FailedError(known)
+        if known != before:
+            log.error(known)
+        return known
+    source, epc = known
+    if known != before:
+        tell(source, epc, report=settings.report)
     if settings.affirm and not epc.total:
         raise FailedError(f"no EPC: {epc.reason}")
     if settings.features_dir is not None:
         write_feature_file(settings.features_dir, epc.total)
-    if not settings.register:
+    if not settings.register and not isinstance(before, tuple):  # NFD's hooks take one line
         sys.stdout.write(f"{RESOURCE}={epc.total}")
         sys.stdout.flush()
     if settings.register or settings.node_label:
         registration = registering(settings, environment, epc.total, service_account)
-        attempt(registration, patient=settings.daemon)
-        while settings.daemon:
-            time.sleep(LOOK_AGAIN)
-            attempt(registration, patient=True)
-    while settings.daemon:
-        time.sleep(LOOK_AGAIN)
-    return 0
+        attempt(registration, patient=settings.daemon or settings.watch)
+    return known
 
 
 def tell(source: str, epc: Epc, *, report: bool) -> None:

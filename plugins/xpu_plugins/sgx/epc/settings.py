@@ -46,9 +46,13 @@ class EpcSettings:
     ] = None
     report: Annotated[bool, Boolean(group=OUTPUT, help="also print the sections as JSON on standard error")] = False
     affirm: Annotated[bool, Boolean(help="end with 1 when there is no EPC")] = False
-    daemon: Annotated[bool, Boolean(help="stay until SIGTERM, and repair what others change on the node's object")] = (
-        False
-    )
+    daemon: Annotated[
+        bool,
+        Boolean(
+            help="stay until SIGTERM, look again once a minute, and repair what others change on the node's object"
+        ),
+    ] = False
+    watch: Annotated[bool, Boolean(help="the same as -daemon, by the name that other provisioners have for it")] = False
     cpuid_source: Annotated[
         tuple[str, ...],
         Sources(help="where the size is read: executing CPUID, the kernel's device file, or what the kernel manages"),

@@ -14,6 +14,7 @@ from xpu_shared.kernel.sysfs import MalformedAttributeError, read_integer
 
 SOURCES = ("instruction", "device", "sysfs")
 NODES = "devices/system/node"
+MOST = 2**63 - 1  # bytes: what a quantity of Kubernetes can be
 NODE = re.compile(r"node[0-9]{1,6}")
 
 
@@ -58,7 +59,7 @@ def kernels_total(sysfs: Path) -> int:
     total = 0
     for file in present:
         size = read_integer(file)
-        if size < 0:
+        if not 0 <= size <= MOST:
             raise MalformedAttributeError(file, expected="a number of bytes", found=str(size))
         total += size
     return total

@@ -142,7 +142,11 @@ class IdxdKernel:
 
 def _bindings(state: IdxdState) -> object:
     """What decides which files and links there are."""
-    return state.state == "disabled", [(queue.number, queue.driver) for queue in state.queues if queue.enabled]
+    return (
+        state.state == "disabled",
+        state.tokens,
+        [(queue.number, queue.driver) for queue in state.queues if queue.enabled],
+    )
 
 
 def _texts(before: IdxdState, after: IdxdState, device: PurePosixPath) -> Iterator[tuple[PurePosixPath, str]]:

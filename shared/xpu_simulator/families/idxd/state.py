@@ -17,6 +17,15 @@ OPERATIONS = {  # bit lists as the kernel prints them, of the first generation
 MAX_TRANSFER_SIZE, MAX_BATCH_SIZE, MAX_READ_BUFFERS = 2147483648, 1024, 96
 ERRORS = "00000000,00000000,00000000,00000000"
 
+# What older kernels call these.
+TOKENS: Attributes = {
+    "max_read_buffers": "max_tokens",
+    "read_buffer_limit": "token_limit",
+    "read_buffers_reserved": "tokens_reserved",
+    "read_buffers_allowed": "tokens_allowed",
+    "use_read_buffer_limit": "use_token_limit",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkQueue:
@@ -80,6 +89,7 @@ class IdxdState:
     version: int = 0x100
     configurable: bool = True
     command_status: int = 0
+    tokens: bool = False  # whether the kernel calls read buffers tokens
 
     @property
     def name(self) -> str:
@@ -130,8 +140,11 @@ class IdxdState:
             "pasid_enabled": str(int(self.pasid_enabled)),
             "cdev_major": str(self.major),
             "cmd_status": f"{self.command_status:#x}",
-            **(dsa if self.kind == "dsa" else {}),
+            **(self._spelled(dsa) if self.kind == "dsa" else {}),
         }
+
+    def _spelled(self, attributes: Attributes) -> Attributes:
+        return {TOKENS.get(key, key): text for key, text in attributes.items()} if self.tokens else attributes
 
     def _group(self, number: int) -> Attributes:
         engines = (f"engine{self.number}.{engine}" for engine, group in sorted(self.engines.items()) if group == number)
@@ -149,7 +162,7 @@ class IdxdState:
             "traffic_class_b": str(group.traffic_class_b),
             "desc_progress_limit": str(group.desc_progress_limit),
             "batch_progress_limit": str(group.batch_progress_limit),
-            **(dsa if self.kind == "dsa" else {}),
+            **(self._spelled(dsa) if self.kind == "dsa" else {}),
         }
 
     def _queue(self, queue: WorkQueue) -> Attributes:

@@ -15,6 +15,7 @@ from xpu_simulator.families.idxd.state import (
     MAX_READ_BUFFERS,
     MAX_TRANSFER_SIZE,
     OPERATIONS,
+    TOKENS,
     Group,
     IdxdState,
     WorkQueue,
@@ -23,8 +24,10 @@ from xpu_simulator.families.idxd.state import (
 NUMBER = re.compile(r"[+-]?(?:0x[0-9a-fA-F]+|[0-9]+)")
 LONGEST_NAME, LONGEST_DRIVER_NAME = 1024, 128
 NO_GROUP, NO_NAME, NO_SVM, NO_THRESHOLD = 0x80030000, 0x80040000, 0x80050000, 0x80060000
-NO_SIZE, NO_DRIVER_NAME = 0x800E0000, 0x80200000
+NO_QUEUE, NO_SIZE, NO_DRIVER_NAME = 0x800D0000, 0x800E0000, 0x80200000
 GROUP_INCOMPLETE, PRIORITY_ZERO = 0x15, 0x23
+
+OF_TOKENS = {old: new for new, old in TOKENS.items()}
 
 
 class CommandFailedError(OSError):
@@ -45,6 +48,10 @@ def stored(state: IdxdState, directory: str, attribute: str, text: str) -> IdxdS
     Args:
         directory: of the device, such as wq0.1; the device's own is its name.
     """
+    if state.tokens:
+        if attribute in TOKENS:
+            raise refuse(errno.ENOENT)
+        attribute = OF_TOKENS.get(attribute, attribute)
     if directory == state.name:
         return _device(state, attribute, text)
     kind, number = re.fullmatch(r"(wq|group|engine)[0-9]+\.([0-9]+)", directory).groups()  # type: ignore[union-attr]
@@ -232,6 +239,8 @@ def _device_enabled(state: IdxdState, driver: str) -> IdxdState:
         raise refuse(errno.ENODEV)
     if state.state == "enabled":
         raise refuse(errno.EBUSY)
+    if not any(queue.size and queue.group >= 0 for queue in state.queues):
+        raise CommandFailedError(errno.EINVAL, replace(state, command_status=NO_QUEUE))
     with_queues = {queue.group for queue in state.queues if queue.size} - {-1}
     with_engines = set(state.engines.values()) - {-1}
     if with_queues != with_engines:
@@ -259,16 +268,18 @@ def disabled(state: IdxdState, name: str) -> IdxdState:
     if name == state.name:
         if state.state == "disabled":
             raise refuse(errno.ENODEV)
-        queues = tuple(_set_back(queue) if queue.enabled else queue for queue in state.queues)
+        queues = tuple(_set_back(state, queue) if queue.enabled else queue for queue in state.queues)
         if not state.configurable:
             return replace(state, state="disabled", queues=queues)
         return replace(state, state="disabled", queues=(), groups={}, engines={})
     queue = queue_of(state, int(name.partition(".")[2]))
     if not queue.enabled:
         raise refuse(errno.ENODEV)
-    return _with_queue(state, _set_back(queue))
+    return _with_queue(state, _set_back(state, queue))
 
 
-def _set_back(queue: WorkQueue) -> WorkQueue:
-    """A queue that has been disabled keeps its size and group, and where it stood in a fixed layout its mode."""
+def _set_back(state: IdxdState, queue: WorkQueue) -> WorkQueue:
+    """A queue that has been disabled keeps its size and group, and in a fixed layout all that cannot be written."""
+    if not state.configurable:
+        return replace(queue, enabled=False, type="none", name="", clients=0)
     return WorkQueue(number=queue.number, group=queue.group, size=queue.size, driver_name=queue.driver_name)

@@ -305,3 +305,36 @@ def test_whatever_resources_a_text_says_they_are_amounts_or_an_error(text: str) 
     except ValueError:
         return
     assert found in ("reference", "equal") or all(amount >= 0 for amount in dict(found).values())  # type: ignore[arg-type]
+
+
+def test_only_refused_amounts_are_explained_with_amounts(node: DlbNode) -> None:
+    outcomes = node.apply(sysfs=Interposed(node.sysfs, refused={"dlb2/unbind": errno.EINVAL}))
+
+    assert results(outcomes) == {PF: "failed"}
+    assert "dlb2/unbind: '0000:7e:00.1': EINVAL" in text_of(outcomes)
+    assert "not so much left" not in text_of(outcomes)
+
+
+def test_a_function_that_goes_with_a_refused_write_costs_only_itself(tmp_path: Path) -> None:
+    node = DlbNode(tmp_path, Dlb(pci_address=PF), Dlb(number=1, pci_address=OTHER))
+    outcomes = node.apply(pf=("all",), sysfs=Going(node.sysfs))
+
+    assert results(outcomes) == {PF: "failed", OTHER: "changed"}
+    assert "num_dir_ports: '8': EPERM" in text_of(outcomes)
+
+
+class Going(Interposed):
+    """The first physical function goes while one of its amounts is written."""
+
+    gone = False
+
+    def read(self, path: str) -> str:
+        if self.gone and PF in path:
+            raise OSError(errno.ENODEV, "No such device", path)
+        return super().read(path)
+
+    def write(self, path: str, text: str) -> None:
+        if path.endswith("num_dir_ports") and PF in path:
+            self.gone = True
+            raise OSError(errno.EPERM, "Operation not permitted", path)
+        super().write(path, text)

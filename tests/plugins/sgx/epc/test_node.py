@@ -107,6 +107,30 @@ def test_a_patch_that_is_forbidden_names_its_verb(both: tuple[MiniatureApi, ApiS
         attempt(registration, patient=True)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"[]", b"null", b'"n1"', b'{"metadata": "n1"}', b'{"status": []}', b'{"metadata": {"labels": "a"}}',
+        b'{"status": {"capacity": "8"}}', b'{"metadata": {"name": "n2"}}', b'{"metadata": {"name": "n', b"",
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_not_the_node_is_never_patched_and_a_daemon_asks_again(
+    both: tuple[MiniatureApi, ApiServer], tmp_path: Path, answer: bytes
+) -> None:
+    miniature, api = both
+    registration = registering(EpcSettings(register=True, node_label=True), environment(api), TOTAL, tmp_path)
+    miniature.answers = [(200, answer)]
+    with pytest.raises(FailedError, match=r"^node n1: GET /api/v1/nodes/n1: "):
+        attempt(registration, patient=False)
+    assert [method for method, *_ in miniature.requests] == ["GET"]
+
+    miniature.answers = [(200, answer)]
+    pauses: list[float] = []
+    attempt(registration, patient=True, sleep=pauses.append)
+    assert pauses == [1.0]
+    assert miniature.requests[-1][3] == [CAPACITY, LABEL]
+
+
 def test_a_daemon_tries_again_within_30_seconds(both: tuple[MiniatureApi, ApiServer], tmp_path: Path) -> None:
     miniature, api = both
     miniature.answers = [(status, b"{}") for status in (409, 429, 500, 503, 500, 500, 500, 500)]

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from xpu_plugins.sgx.epc.program import publish
+from xpu_plugins.sgx.epc.settings import EpcSettings
+
 
 def program(*flags: str, size: str | None = None, root: Path) -> subprocess.CompletedProcess[str]:
     """Run it with sysfs as its only source."""
@@ -87,8 +90,38 @@ def test_the_report_is_one_line_of_json_on_standard_error(tmp_path: Path) -> Non
     assert json.loads(line) == {"source": "sysfs", "total": 4096, "sections": [], "warnings": []}
 
 
-def test_a_daemon_stays_until_a_signal_and_ends_with_0(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "xpu_plugins.sgx.epc", "-daemon"]
+def test_a_daemon_stays_also_where_the_size_is_unknown(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "xpu_plugins.sgx.epc", "-daemon", "--cpuid-source=sysfs", f"--sysfs-root={tmp_path}",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stderr is not None
+        while "is not known" not in daemon.stderr.readline():
+            assert daemon.poll() is None
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(10) == 0
+
+
+def test_a_size_that_is_known_later_is_told_then(tmp_path: Path) -> None:
+    features = tmp_path / "features.d"
+    features.mkdir()
+    settings = EpcSettings(cpuid_source=("sysfs",), sysfs_root=tmp_path / "sys", features_dir=features, watch=True)
+    unknown = publish(settings, {}, None, None)
+    assert isinstance(unknown, str)
+    assert list(features.iterdir()) == []
+
+    program(size="4096", root=tmp_path)
+    known = publish(settings, {}, None, unknown)
+    assert isinstance(known, tuple)
+    (file,) = features.iterdir()
+    file.unlink()
+    assert publish(settings, {}, None, known) == known
+    assert file.read_text() == "sgx.intel.com/epc=4096\n"
+
+
+@pytest.mark.parametrize("flag", ["-daemon", "--watch"])
+def test_a_daemon_stays_until_a_signal_and_ends_with_0(flag: str) -> None:
+    command = [sys.executable, "-m", "xpu_plugins.sgx.epc", flag]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
         assert daemon.stdout is not None
         assert daemon.stdout.read(len("sgx.intel.com/epc=")) == b"sgx.intel.com/epc="

@@ -58,7 +58,7 @@ def test_what_no_source_knows_is_unknown_and_not_0(tmp_path: Path) -> None:
     assert "sysfs: " in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["", "much", "-4096"])
+@pytest.mark.parametrize("text", ["", "much", "-4096", str(2**63)])
 def test_a_size_that_is_none_is_no_answer(tmp_path: Path, text: str) -> None:
     with pytest.raises(UnknownEpcError, match="sgx_total_bytes"):
         find_epc(("sysfs",), sysfs=kernel(tmp_path, text), dev=tmp_path)
