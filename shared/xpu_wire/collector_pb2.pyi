@@ -32,7 +32,7 @@ class Report(_message.Message):
     COUNTS_FIELD_NUMBER: _builtins.int
     SAMPLING_FIELD_NUMBER: _builtins.int
     sampling: _builtins.str
-    """nothing but this: the device whose round begins now, told by a child that looks for a culprit"""
+    """nothing but this: whose round begins now, or who is asked for its address, as `device N`;"""
     @_builtins.property
     def snapshot(self) -> _telemetry_pb2.DeviceSnapshot:
         """with the devices that were sampled since the last report"""
@@ -47,10 +47,12 @@ class Report(_message.Message):
 
     @_builtins.property
     def left_alone(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """of those that are asked no more until devices are enumerated again"""
+        """of those that are asked no more until devices are enumerated again; `device N` of"""
 
     @_builtins.property
-    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Count]: ...
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Count]:
+        """one that cannot be asked for its address, N its place in the library's list"""
+
     def __init__(
         self,
         *,

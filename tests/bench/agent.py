@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.calls import activity
 from bench.figures import Row, milliseconds
-from bench.process import cpu_seconds, memory
+from bench.process import cpu_seconds, memory_text
 from xpu_plugins.node_agent.families import FAMILIES
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_simulator.node import Node
@@ -39,6 +40,7 @@ RESOURCES: Mapping[str, int] = {
     "sgx.intel.com/provision": 110,
     "npu.intel.com/accel": 1,
 }
+MOST_COUNTED = 20.0  # seconds
 FILE = "gpu: {allocation-policy: balanced}\ndsa: {preferred: pack}\n"
 
 
@@ -57,8 +59,7 @@ class Running:
 
     @property
     def memory(self) -> str:
-        resident, anonymous = memory(self.pid)
-        return f"resident {resident:.1f}, anonymous {anonymous:.1f} MiB"
+        return memory_text(self.pid)
 
 
 @asynccontextmanager
@@ -106,6 +107,7 @@ async def agent(runs: int, idle_seconds: float) -> list[Row]:
         used = (cpu_seconds(process.pid) - cpu) / idle_seconds * 1000
         rows += [
             (f"{what}: idle CPU", f"{used:.2f} ms per second", "< 0.5 ms per second"),
+            (f"{what}: idle calls", await activity(process.pid, min(idle_seconds, MOST_COUNTED)), "-"),
             (f"{what}: memory, flags only", process.memory, "resident ≤ 50 MiB"),
         ]
     async with running("xpu-node-agent", "--metrics-address=127.0.0.1:0", file=FILE) as process:

@@ -1,14 +1,17 @@
 """What a bench measures, as values: durations with their distribution, numbers in a text; in JSON, and compared."""
 
 import json
+import math
 import os
 import platform
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bench.targets import explanation, misses
 
 BARS = " ▁▂▃▄▅▆▇█"
 COLUMNS = 24  # of a plot
@@ -29,9 +32,8 @@ class Durations:
     seconds: Sequence[float]
 
     def percentile(self, share: float) -> float:
-        """In milliseconds; `share` is from 0 to 1."""
-        ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000
+        """In milliseconds, the nearest one; `share` is above 0 and at most 1."""
+        return sorted(self.seconds)[math.ceil(share * len(self.seconds)) - 1] * 1000
 
     @property
     def summary(self) -> Mapping[str, float]:
@@ -141,7 +143,18 @@ def page(result: Mapping[str, Any]) -> str:
         f"| {figure['what']} | {figure['text']} | {figure['target']} | {_code(figure.get('plot', ''))} |"
         for figure in result["figures"]
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_missed(result)]) + "\n"
+
+
+def _missed(result: Mapping[str, Any]) -> Iterator[str]:
+    """Every target that is not met, and why."""
+    found = [(figure, texts) for figure in result["figures"] if (texts := misses(figure))]
+    if not found:
+        yield "Every target is met."
+        return
+    yield from ("## Targets that are missed", "", "| What | Measured | Target | Why |", "| --- | --- | --- | --- |")
+    for figure, texts in found:
+        yield f"| {figure['what']} | {', '.join(texts)} | {figure['target']} | {explanation(figure['what'])} |"
 
 
 def _code(plot: str) -> str:

@@ -4,18 +4,23 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import grpc
 
+from bench.calls import activity
 from bench.figures import Row, milliseconds
-from bench.process import OURS, RESOURCE, Bench, running
+from bench.process import OURS, RESOURCE, Bench, memory_text, running
+from xpu_plugins.dsa.program import dsa_plugin
+from xpu_plugins.dsa.settings import DsaSettings
 from xpu_plugins.gpu.scan import scan
 from xpu_plugins.gpu.settings import GpuSettings
+from xpu_shared.kubelet.messages import LARGEST_LIST, list_message
 from xpu_shared.policy.sharing import POLICIES
 from xpu_simulator.kubelet.events import Event, ListReceived
-from xpu_simulator.node import Gpu
+from xpu_simulator.node import Gpu, Node
 from xpu_simulator.tree import SimulatedTree
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
 from xpu_wire.deviceplugin_v1beta1_pb2_grpc import DevicePluginStub
@@ -105,7 +110,7 @@ async def kubelet_restarts(times: int, command: str = OURS) -> list[Row]:
 
 
 async def allocate(calls: int, command: str = OURS) -> list[Row]:
-    """Allocate of one, eight and 64 GPUs by a Python client, and of one by eight such clients at once."""
+    """Allocate of one, eight and 64 GPUs by a Python client, and by eight such clients at once."""
     rows: list[Row] = []
     async with running(64, command=command) as bench:
         await all_healthy(bench, 64)
@@ -116,6 +121,8 @@ async def allocate(calls: int, command: str = OURS) -> list[Row]:
             (8, 1, "p50 < 1.2 ms"),
             (64, 1, "-"),
             (1, 8, "-"),
+            (8, 8, "-"),
+            (64, 8, "-"),
         ):
             asked = [pb.ContainerAllocateRequest(devices_ids=ids[:count])]
             client = partial(_client, f"unix:{path}", pb.AllocateRequest(container_requests=asked), calls // clients)
@@ -147,7 +154,7 @@ async def against(command: str, *, quick: bool) -> list[Row]:
             rows += await measure()
         except (TimeoutError, OSError, grpc.RpcError) as error:
             rows.append((name, f"failed: {str(error) or type(error).__name__}", "-"))
-    return [(f"other plugin: {what}", found, target) for what, found, target in rows]
+    return [(f"other plugin: {what}", found, "-") for what, found, _ in rows]
 
 
 async def idle(seconds: float, command: str = OURS) -> list[Row]:
@@ -158,19 +165,20 @@ async def idle(seconds: float, command: str = OURS) -> list[Row]:
         lists, cpu = Lists(bench), bench.cpu_seconds()
         await asyncio.sleep(seconds)
         used = (bench.cpu_seconds() - cpu) / seconds * 1000
-        resident, anonymous = bench.memory()
+        used_memory = memory_text(bench.process.pid)
+        calls = await activity(bench.process.pid, min(seconds, 20.0))
     return [
         (f"lists sent in {seconds:g} idle s", str(len(lists.received)), "0"),
         ("idle CPU", f"{used:.2f} ms per second", "< 0.5 ms per second"),
-        ("memory serving 8 GPUs", f"resident {resident:.1f}, anonymous {anonymous:.1f} MiB", "resident ≤ 42 MiB"),
+        ("idle calls", calls, "-"),
+        ("memory serving 8 GPUs", used_memory, "resident ≤ 42 MiB"),
     ]
 
 
 async def memory_with_metrics() -> list[Row]:
     async with running(8, "--metrics-address=127.0.0.1:0") as bench:
         await all_healthy(bench, 8)
-        resident, anonymous = bench.memory()
-    return [("memory with metrics", f"resident {resident:.1f}, anonymous {anonymous:.1f} MiB", "resident ≤ 49 MiB")]
+        return [("memory with metrics", memory_text(bench.process.pid), "resident ≤ 49 MiB")]
 
 
 async def health(times: int) -> list[Row]:
@@ -199,20 +207,17 @@ async def health(times: int) -> list[Row]:
                     publisher.publish(gpus(*(gpu(address) for address in addresses)))
                     await asyncio.sleep(1)
                 used = (bench.cpu_seconds() - cpu) / (time.monotonic() - started) * 1000
-                resident, anonymous = bench.memory()
+                used_memory = memory_text(bench.process.pid)
     return [
         ("telemetry message to list", milliseconds(durations), "p50 < 20 ms"),
         ("changes of health seen", f"{len(durations)} of {times}", "all"),
         ("CPU with a message each second", f"{used:.2f} ms per second", "-"),
-        (
-            "memory with telemetry and metrics",
-            f"resident {resident:.1f}, anonymous {anonymous:.1f} MiB",
-            "resident ≤ 49 MiB",
-        ),
+        ("memory with telemetry and metrics", used_memory, "resident ≤ 49 MiB"),
     ]
 
 
 def scans(runs: int) -> list[Row]:
+    """Of GPUs, of which a node has 128 at most, and of work queues; and what the lists of GPUs weigh."""
     rows: list[Row] = []
     for count, target in ((8, "-"), (64, "p50 ≤ 20 ms"), (128, "-")):
         with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
@@ -221,7 +226,28 @@ def scans(runs: int) -> list[Row]:
                 tree.add_gpu(Gpu(card=card, numa_node=card % 2))
             settings = GpuSettings(sysfs_root=tree.sysfs, dev_root=tree.dev)
             rows.append((f"scan of {count} GPUs", milliseconds(timed(lambda: scan(settings), runs)), target))  # noqa: B023 - called at once
+            rows += [_list_size(settings, count, shares) for shares in (1, 16)]
+    rows.append(_scan_of_queues(runs))
     return rows
+
+
+def _list_size(settings: GpuSettings, gpus: int, shares: int) -> Row:
+    devices = scan(replace(settings, shared_dev_num=shares)).devices["i915"]
+    size = list_message(devices).ByteSize()
+    return f"list of {gpus} GPUs, {shares} ids each", f"{size} bytes", f"≤ {LARGEST_LIST} bytes"
+
+
+def _scan_of_queues(runs: int) -> Row:
+    """Of 32 DSA devices with eight queues each."""
+    with tempfile.TemporaryDirectory(prefix="xpu-bench-") as directory:
+        tree = SimulatedTree(Path(directory), device_nodes=False)
+        queues = [{"mode": "shared" if number % 2 else "dedicated", "size": 16} for number in range(8)]
+        for device in Node.model_validate({"dsa": [{"queues": queues} for _ in range(32)]}).devices:
+            tree.add(device)
+        plugin = dsa_plugin(DsaSettings(sysfs_root=tree.sysfs, dev_root=tree.dev))
+        found = plugin.scan()
+        assert sum(map(len, found.devices.values())) == 256, found.problems
+        return "scan of 256 work queues of 32 DSA devices", milliseconds(timed(plugin.scan, runs)), "-"
 
 
 def preferences(runs: int) -> list[Row]:

@@ -50,9 +50,23 @@ class Bench:
 
 def memory(pid: int) -> tuple[float, float]:
     """Resident and anonymous MiB."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    sizes = {line.split()[0]: int(line.split()[1]) / 1024 for line in lines[1:]}
+    sizes = _sizes(pid)
     return sizes["Rss:"], sizes["Anonymous:"]
+
+
+def memory_text(pid: int) -> str:
+    """Resident; resident with what is shared divided among those who share it; changed and its own; anonymous."""
+    sizes = _sizes(pid)
+    return (
+        f"resident {sizes['Rss:']:.1f}, proportional {sizes['Pss:']:.1f}, private dirty {sizes['Private_Dirty:']:.1f}, "
+        f"anonymous {sizes['Anonymous:']:.1f} MiB"
+    )
+
+
+def _sizes(pid: int) -> dict[str, float]:
+    """MiB by the kernel's names."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return {line.split()[0]: int(line.split()[1]) / 1024 for line in lines[1:]}
 
 
 def cpu_seconds(pid: int) -> float:

@@ -9,15 +9,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.calls import activity
 from bench.figures import Row, milliseconds
 from bench.measurements import Lists, all_healthy
-from bench.process import running
+from bench.process import cpu_seconds, memory_text, running
 from processes import children_of
 from xpu_simulator.level_zero.faults import WELL, Fault
 from xpu_simulator.level_zero.node_library import NodeLibrary
 from xpu_simulator.node import Gpu
 
 PROGRAM = Path(sys.executable).with_name("xpu-level-zero-sidecar")
+MOST_COUNTED = 20.0  # seconds
 INTERVAL = 1.0  # seconds between samples, the default
 
 
@@ -59,16 +61,6 @@ async def sidecar(gpus: Mapping[str, Gpu], *flags: str) -> AsyncIterator[Sidecar
             await asyncio.wait_for(process.wait(), 10)
 
 
-def memory(pid: int) -> str:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    sizes = {line.split()[0]: int(line.split()[1]) / 1024 for line in lines[1:]}
-    return f"resident {sizes['Rss:']:.1f}, anonymous {sizes['Anonymous:']:.1f} MiB"
-
-
-def cpu_seconds(pid: int) -> float:
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
-
-
 async def cost(seconds: float) -> list[Row]:
     """Memory and CPU time with eight GPUs sampled once a second."""
     async with sidecar({f"gpu{card}": Gpu(card=card) for card in range(8)}) as running_sidecar:
@@ -77,12 +69,15 @@ async def cost(seconds: float) -> list[Row]:
         before = [cpu_seconds(pid) for pid in pids]
         await asyncio.sleep(seconds)
         used = [(cpu_seconds(pid) - cpu) / seconds * 1000 for pid, cpu in zip(pids, before, strict=True)]
-        own, child = map(memory, pids)
+        own, child = map(memory_text, pids)
+        calls = [await activity(pid, min(seconds, MOST_COUNTED)) for pid in pids]
     shares = f"{used[0]:.2f} + {used[1]:.2f} ms per second"
     return [
         ("sidecar with 8 GPUs, its child apart", own, "resident ≤ 36 MiB"),
         ("its child with the library", child, "resident ≤ 30 MiB"),
         ("CPU of sidecar + child, 1 s sampling", shares, "< 10 ms per second"),
+        ("calls of the sidecar, 1 s sampling", calls[0], "-"),
+        ("calls of its child, 1 s sampling", calls[1], "-"),
     ]
 
 

@@ -61,7 +61,7 @@ def answers(runs: int) -> list[Row]:
                 durations.append(time.thread_time() - started)
                 waits.append(time.perf_counter() - asked)
         rows.append((f"topology, {size} of {count} GPUs, CPU time", milliseconds(durations), target))
-        rows.append((f"topology, {size} of {count} GPUs, by the clock", milliseconds(waits), target))
+        rows.append((f"topology, {size} of {count} GPUs, wall time", milliseconds(waits), target))
     return rows
 
 

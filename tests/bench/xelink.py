@@ -11,7 +11,7 @@ from pathlib import Path
 import zmq
 
 from bench.figures import Row, milliseconds
-from bench.sidecar import cpu_seconds, memory
+from bench.process import cpu_seconds, memory_text
 from xpu_plugins.gpu.fabric import GpuFabric
 from xpu_shared.policy.topology import Place
 from xpu_shared.telemetry.subscriber import Subscriber
@@ -130,7 +130,7 @@ async def cost(seconds: float) -> list[Row]:
                     used = (cpu_seconds(pid) - before) / seconds * 1000
                     name = flags[0].removeprefix("--source=")
                     rows += [
-                        (f"XeLink sidecar, {name}, its child apart", memory(pid), "resident ≤ 36 MiB"),
+                        (f"XeLink sidecar, {name}, its child apart", memory_text(pid), "resident ≤ 36 MiB"),
                         (f"CPU of it with 56 links, {name}, 1 s interval", f"{used:.2f} ms per second", "-"),
                     ]
         finally:

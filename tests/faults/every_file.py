@@ -1,4 +1,4 @@
-"""Let every file that a family's scan looks at fail with every errno: python -m faults.every_file DIRECTORY FAMILY.
+"""Let every file that a family looks at fail with every errno, and hang: python -m faults.every_file DIRECTORY FAMILY.
 
 Run by `test_every_file.py` in a process that has `failing.c` loaded. For each path and errno it scans once and prints
 what is not as it has to be; the last line says how many scans there were.
@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ ERRNOS = (
     *(errno.EACCES, errno.EBUSY, errno.EINVAL, errno.EIO, errno.ELOOP, errno.EMFILE, errno.ENODEV),
     *(errno.ENOENT, errno.ENOMEM, errno.ENOTDIR, errno.ENXIO, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT),
 )
+HANG = -1
 UNPLUGGED = (errno.ENOENT, errno.ENODEV, errno.ENXIO)  # nothing has to be said of what is not there any more
 NODE = Node.model_validate(
     {
@@ -50,7 +52,7 @@ def main(root: Path, family: str) -> int:
     usual = plugin.scan()
     whole = found_by(plugin, usual)
     assert whole, f"{family} finds nothing: {usual.problems}"
-    scans = wrong = 0
+    scans = wrong = hung = 0
     owned = entries(root)
     for path in read_by(plugin, root):
         owner = owner_of(path, owned)
@@ -61,9 +63,15 @@ def main(root: Path, family: str) -> int:
                     wrong += 1
                     print(f"{errno.errorcode[number]} {'while reading' if read_only else 'at'} {path}: {text}")
                 scans += 1
+        for read_only in (0, 1):
+            found, hangs = found_after_a_hang(plugin, path, read_only)
+            hung += hangs
+            if found != whole:
+                wrong += 1
+                print(f"after a hang {'while reading' if read_only else 'at'} {path} not all is found")
     LIBRARY.xpu_fail(b"", 0, 0)
     after = "all is found again" if found_by(plugin, plugin.scan()) == whole else "not all is found again"
-    print(f"{scans} scans, {len(EFFECTS)} with an effect, {wrong} wrong, {after}")
+    print(f"{scans} scans, {len(EFFECTS)} with an effect, {wrong} wrong, {hung} hung, {after}")
     return 0
 
 
@@ -74,6 +82,20 @@ def read_by(plugin: Plugin, root: Path) -> list[str]:
     plugin.scan()
     LIBRARY.xpu_note(b"", b"")
     return sorted(set(notes.read_text().splitlines()))
+
+
+def found_after_a_hang(plugin: Plugin, path: str, read_only: int) -> tuple[Found, bool]:
+    """What a scan finds that hangs at a path until the path answers, and whether it has hung: other threads go on."""
+    found: list[Found] = []
+    LIBRARY.xpu_fail(os.fsencode(path), HANG, read_only)
+    thread = threading.Thread(target=lambda: found.append(found_by(plugin, plugin.scan())), daemon=True)
+    thread.start()
+    while not (hangs := bool(LIBRARY.xpu_hangs())) and thread.is_alive():
+        thread.join(0.0001)
+    assert not (hangs and found)
+    LIBRARY.xpu_fail(b"", 0, 0)
+    thread.join(10)
+    return (found[0] if found else {}), hangs
 
 
 def wrongs(plugin: Plugin, owner: str, number: int, usual: ScanResult) -> Iterator[str]:

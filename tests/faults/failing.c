@@ -1,4 +1,5 @@
-/* Loaded before the C library: calls on one path fail with a chosen errno, and all paths below a directory are noted.
+/* Loaded before the C library: calls on one path fail with a chosen errno or hang, and all paths below a directory are
+   noted.
 
    The path is compared as the program gives it; reading a file that is already open fails by its descriptor. */
 #define _GNU_SOURCE
@@ -12,19 +13,38 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define HANG -1
+
 enum { AT_NONE, AT_OPEN, AT_READ };
 
 static char failing[4096], watched[4096];
-static int with, stage, failing_descriptor = -1;
+static volatile int with, hanging;
+static int stage, failing_descriptor = -1;
 static FILE *notes;
 
-/* Calls on `path` fail with `error` from now on: when it is opened, listed or looked at, or only when it is read. */
+/* Calls on `path` fail with `error`, or hang, from now on: when it is opened, listed or looked at, or only when it is
+   read. What hangs goes on, without an error, at the next call of this. */
 void xpu_fail(const char *path, int error, int read_only)
 {
     snprintf(failing, sizeof failing, "%s", path);
     with = error;
     stage = *path ? (read_only ? AT_READ : AT_OPEN) : AT_NONE;
     failing_descriptor = -1;
+}
+
+/* Whether a call hangs now. */
+int xpu_hangs(void) { return hanging; }
+
+static int fail(void)
+{
+    if (with == HANG) {
+        hanging = 1;
+        while (with == HANG) usleep(100);
+        hanging = 0;
+        return 0;
+    }
+    errno = with;
+    return 1;
 }
 
 /* Note the paths below `directory` in a file; an empty directory ends it. */
@@ -39,8 +59,7 @@ static int fails(const char *path, int when)
 {
     if (notes && path && !strncmp(path, watched, strlen(watched))) fprintf(notes, "%s\n", path);
     if (stage != when || !path || strcmp(path, failing)) return 0;
-    errno = with;
-    return 1;
+    return fail();
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -76,10 +95,7 @@ LOOK(lstat64, stat64)
 
 ssize_t read(int descriptor, void *buffer, size_t size)
 {
-    if (descriptor == failing_descriptor && descriptor >= 0) {
-        errno = with;
-        return -1;
-    }
+    if (descriptor == failing_descriptor && descriptor >= 0 && fail()) return -1;
     return REAL(read)(descriptor, buffer, size);
 }
 

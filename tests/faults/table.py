@@ -26,6 +26,11 @@ TABLE: Mapping[str, Sequence[Fault]] = {
             ("faults/every_file::a_file_that_fails_costs_only_its_device_and_not_without_a_word",),
         ),
         Fault(
+            "opening or reading any of these files hangs",
+            "that scan waits, and finds everything when the file answers",
+            ("faults/every_file::a_file_that_fails_costs_only_its_device_and_not_without_a_word",),
+        ),
+        Fault(
             "a read hangs",
             "what was known is served, changes of health too; SIGTERM ends the process in time",
             (
@@ -76,6 +81,19 @@ TABLE: Mapping[str, Sequence[Fault]] = {
             "a watched directory goes, is moved, comes back",
             "watched again",
             (f"{KERNEL}/watching::a_directory_that_goes_and_comes_back_is_watched_again",),
+        ),
+    ),
+    "Sockets": (
+        Fault(
+            "any operation fails, at the start or later: making, binding, listening, connecting, accepting, options, "
+            "names, sending, receiving",
+            "tried again; the kubelet gets its list, also the next kubelet",
+            ("faults/every_socket::whichever_call_fails_the_kubelet_gets_its_list",),
+        ),
+        Fault(
+            "the kubelet restarts, reads slowly, goes away, sockets are removed and strangers talk, in any order",
+            "the list is true whenever the kubelet reads",
+            (f"{KUBELET}/server_machine::TestServer",),
         ),
     ),
     "The kubelet": (
@@ -138,6 +156,19 @@ TABLE: Mapping[str, Sequence[Fault]] = {
             ),
         ),
         Fault(
+            "its directory belongs to somebody else",
+            "told with errno; registered once it can be written",
+            ("faults/owners::a_kubelet_directory_of_somebody_else_is_told_and_waited_for",),
+        ),
+        Fault(
+            "it cannot write its checkpoint, the disk being full, or has lost it (the simulated kubelet)",
+            "it goes on, with what the plugin lists; without a checkpoint a device may be given twice, as by real ones",
+            (
+                "simulator/kubelet/checkpoint::a_file_that_cannot_be_written_is_told_and_the_kubelet_goes_on",
+                "simulator/kubelet/checkpoint::a_kubelet_that_lost_its_checkpoint_gives_a_device_twice",
+            ),
+        ),
+        Fault(
             "another instance, or a file, is in our socket's place",
             "left alone and waited for",
             (
@@ -178,6 +209,11 @@ TABLE: Mapping[str, Sequence[Fault]] = {
             ("faults/read_only::without_room_for_cdi_files_devices_are_listed_and_an_allocation_names_the_file",),
         ),
         Fault(
+            "their directory belongs to somebody else",
+            "told with the file's name; devices are listed",
+            ("faults/owners::a_cdi_directory_of_somebody_else_costs_the_files_and_says_so",),
+        ),
+        Fault(
             "a link, a directory or a damaged file is in a CDI file's place",
             "replaced, never followed; a directory is an error",
             (
@@ -190,6 +226,20 @@ TABLE: Mapping[str, Sequence[Fault]] = {
             "the disk of labels is full",
             "the update fails, the old file stays",
             (f"{LABELS}/feature_file::a_full_disk_costs_the_update_only",),
+        ),
+        Fault(
+            "the directory of labels is mounted read-only, or belongs to somebody else",
+            "told with the file's name; written once it can be",
+            (
+                "faults/read_only::a_read_only_label_directory_costs_the_update_and_is_written_once_it_can_be",
+                "faults/owners::a_label_directory_of_somebody_else_is_an_error_that_names_the_file",
+                f"{LABELS}/labeller::a_sink_that_fails_is_tried_again",
+            ),
+        ),
+        Fault(
+            "writing labels hangs",
+            "other sinks and the program go on",
+            (f"{LABELS}/labeller::a_sink_that_hangs_costs_only_itself",),
         ),
         Fault(
             "a link, a pipe or a directory is in the label file's place",
@@ -268,6 +318,59 @@ TABLE: Mapping[str, Sequence[Fault]] = {
             "the device is lost",
             "lost until it answers",
             (f"{SIDECAR}/device::a_lost_device_is_lost_until_it_answers",),
+        ),
+    ),
+    "XPU Manager": (
+        Fault(
+            "it is not there, answers with another status, noise, too much, or never",
+            "costs its time; the newest fabric serves for a while, then nothing is known",
+            (
+                "sidecars/xelink/fetching::whatever_answers_costs_its_time_and_nothing_else",
+                "sidecars/xelink/fetching::another_status_than_200_is_a_failure_that_names_it",
+                "sidecars/xelink/fetching::100_mib_are_not_read_to_their_end",
+                "sidecars/xelink/keeping::the_newest_reading_serves_for_a_while_and_then_nothing_is_known",
+            ),
+        ),
+        Fault(
+            "its certificate is not the trusted one",
+            "nothing is read",
+            ("sidecars/xelink/fetching::https_trusts_the_given_certificates_only_and_they_may_change",),
+        ),
+    ),
+    "The API server": (
+        Fault(
+            "it fails, refuses or is not there, while labels or Events are written",
+            "tried again ever more slowly, said once; devices are served meanwhile",
+            (
+                f"{LABELS}/node::failures_are_tried_again_ever_more_slowly",
+                f"{FRAMEWORK}/node_events::a_failure_is_tried_again_and_said_once",
+                f"{FRAMEWORK}/node_events::an_api_server_that_is_not_there_disturbs_nobody",
+            ),
+        ),
+    ),
+    "Provisioning": (
+        Fault(
+            "the kernel refuses any of the writes",
+            "the device is what it was; others go on",
+            (
+                "plugins/idxd_provision/killed::refused_at_any_write_the_device_is_what_it_was",
+                "plugins/idxd_provision/killed::other_devices_go_on_when_one_fails",
+            ),
+        ),
+        Fault(
+            "the run is killed at any of the writes",
+            "the next run ends as an undisturbed one",
+            ("plugins/idxd_provision/killed::killed_at_any_write_and_run_again_ends_as_an_undisturbed_run",),
+        ),
+        Fault(
+            "a device vanishes meanwhile",
+            "costs itself",
+            ("plugins/idxd_provision/killed::a_device_that_vanishes_meanwhile_costs_itself",),
+        ),
+        Fault(
+            "another run has the lock",
+            "waited for, 60 seconds",
+            ("shared/provisioning/lock::a_second_run_waits_60_seconds_and_then_names_the_file",),
         ),
     ),
     "Time": (

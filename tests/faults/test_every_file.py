@@ -1,4 +1,4 @@
-"""Every file that a family looks at fails with every errno, through a library in front of the C library."""
+"""Every file that a family looks at fails with every errno, and hangs, through a library in front of the C library."""
 
 import os
 import subprocess
@@ -11,6 +11,7 @@ from xpu_plugins.node_agent.families import FAMILIES
 from xpu_simulator.level_zero.build import compiler
 
 SOURCE = Path(__file__).with_name("failing.c")
+SCANS_OF_A_PATH = 28  # 14 errnos, at opening and at reading
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +33,5 @@ def test_a_file_that_fails_costs_only_its_device_and_not_without_a_word(
     assert not wrong
     assert "all is found again" in summary
     assert int(summary.split(" scans, ")[1].split()[0]) > 20, f"the faults had no effect: {summary}"
+    paths = int(summary.split()[0]) // SCANS_OF_A_PATH
+    assert int(summary.split(" wrong, ")[1].split()[0]) >= paths > 0, f"not all hung: {summary}"

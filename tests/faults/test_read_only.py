@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -12,6 +13,7 @@ import pytest
 from framework import RESOURCE, DemoPlugin, running
 from simulator.small_disk import small_disk
 from xpu_shared.device import CdiDevice, Device, DeviceNode
+from xpu_shared.labels.feature_file import FeatureFile, FeatureFileError
 from xpu_shared.program.logs import fields_of
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 from xpu_wire import deviceplugin_v1beta1_pb2 as pb
@@ -49,6 +51,18 @@ async def test_without_room_for_cdi_files_devices_are_listed_and_an_allocation_n
 
             writable(tmp_path / "cdi")
             await allocate(node.kubelet)
+
+
+def test_a_read_only_label_directory_costs_the_update_and_is_written_once_it_can_be(tmp_path: Path) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    with read_only(tmp_path / "features"):
+        file = FeatureFile(tmp_path / "features/labels.txt")
+        with pytest.raises(FeatureFileError, match=r"labels\.txt: Read-only file system"):
+            file.update({"a": "b"}, now=now)
+
+        writable(tmp_path / "features")
+        assert file.update({"a": "b"}, now=now)
+        assert file.path.read_text() == "a=b\n"
 
 
 async def test_a_read_only_kubelet_directory_is_told_and_waited_for(

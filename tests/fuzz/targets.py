@@ -5,15 +5,18 @@ A parser may refuse, with its own errors. What it takes has to be what the rest 
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from fuzz.frames import check, take
+from fuzz.frames import NOW, check, take
+from telemetry_examples import envelope
 from xpu_plugins.gpu.card import PCI_ADDRESS
 from xpu_plugins.gpu.settings import GpuSettings
 from xpu_plugins.gpu.xpumd import facts, looks
+from xpu_plugins.idxd_provision.layout import json_layout
 from xpu_shared.cdi import CdiDirectory, file_name, render
 from xpu_shared.device import CdiDevice
 from xpu_shared.kernel.sysfs import MalformedAttributeError, read_integer, read_text
@@ -24,12 +27,21 @@ from xpu_shared.program.flags import Parsed, UsageError
 from xpu_shared.program.settings import Given, settle
 from xpu_shared.program.yaml_file import YamlError
 from xpu_shared.program.yaml_file import read as read_yaml
+from xpu_shared.provisioning.plan import LayoutError
+from xpu_shared.telemetry.bounds import MAX_SKEW
 from xpu_shared.telemetry.decoding import SnapshotReader
-from xpu_shared.telemetry.envelope import MalformedMessageError
-from xpu_shared.telemetry.freshness import OutdatedMessageError
+from xpu_shared.telemetry.envelope import MalformedMessageError, decode, encode, subscription
+from xpu_shared.telemetry.freshness import OutdatedMessageError, received
+from xpu_shared.telemetry.topology import TopologySnapshot
+from xpu_shared.telemetry.topology_messages import TopologyReader
 from xpu_sidecars.level_zero.reports import MalformedReportError, Report, ReportReader
-from xpu_wire import deviceinfo_v1alpha1_pb2, podresources_v1_pb2
+from xpu_sidecars.xelink.metrics_text import parse as parse_metrics
+from xpu_sidecars.xelink.reading import MOST_LINKS, SourceError
+from xpu_sidecars.xelink.xpum_links import LARGEST, LabelRules, reading
+from xpu_wire import deviceinfo_v1alpha1_pb2, podresources_v1_pb2, telemetry_pb2
 
+LABEL = re.compile(r"\d+\.\d+-\d+\.\d+(_\d+\.\d+-\d+\.\d+)*", re.ASCII)
+SOUND = encode(envelope())[len(subscription(SnapshotReader.topic)) :]  # without its frame's beginning
 DIRECTORY = Path(os.environ.get("XPU_FUZZ_SCRATCH", "build/fuzz/scratch"))  # for files that are read
 
 
@@ -79,6 +91,70 @@ def uevent(data: bytes) -> None:
 def telemetry(data: bytes) -> None:
     with contextlib.suppress(MalformedMessageError, OutdatedMessageError):
         take(data, SnapshotReader(), None)
+
+
+def topology(data: bytes) -> None:
+    """A frame of the XeLink sidecar, and its payload in a sound frame."""
+    _topology_frame(data)
+    message = telemetry_pb2.Envelope.FromString(SOUND)
+    try:
+        message.topology.ParseFromString(data)
+    except DecodeError:
+        return
+    _topology_frame(subscription(TopologyReader.topic) + message.SerializeToString())
+
+
+def _topology_frame(data: bytes) -> None:
+    """What is taken of it is a fabric, and is written as it was read."""
+    try:
+        message = decode(data, TopologyReader())
+    except MalformedMessageError as error:
+        _one_line(error)
+        return
+    _is_fabric(message.payload)
+    with contextlib.suppress(OutdatedMessageError):
+        received(message, None, node="", max_skew=MAX_SKEW, now=NOW)
+    assert decode(encode(message), TopologyReader()) == message
+
+
+def _is_fabric(snapshot: TopologySnapshot) -> None:
+    addresses = [device.pci_address for device in snapshot.devices]
+    assert len(set(addresses)) == len(addresses)
+    for link in snapshot.links:
+        assert link.a != link.b
+        assert PCI_ADDRESS.fullmatch(link.a.pci_address)
+        assert PCI_ADDRESS.fullmatch(link.b.pci_address)
+    for text in (snapshot.source, snapshot.reason, *snapshot.labels):
+        assert text.isprintable()
+
+
+def xpu_manager(data: bytes) -> None:
+    """XPU Manager's metrics page: its links are between devices that it names, and its label can be written."""
+    page = parse_metrics(data)
+    assert not page.first_bad or page.first_bad.isprintable()
+    strict = parse_metrics(data, strict=True)
+    assert strict.samples == page.samples or any(sample.value != sample.value for sample in page.samples)
+    try:
+        found = reading(page.samples, LabelRules())
+    except SourceError as error:
+        _one_line(error)
+        return
+    assert len(found.links) <= MOST_LINKS
+    addresses = {device.pci_address for device in found.devices}
+    for link in found.links:
+        assert {link.a.pci_address, link.b.pci_address} <= addresses
+        assert 0 <= link.lanes <= LARGEST
+    assert not found.value or LABEL.fullmatch(found.value)
+
+
+def layout(data: bytes) -> None:
+    """A layout of DSA and IAA devices in JSON, as people and accel-config write it."""
+    try:
+        found = json_layout(data.decode("utf-8", "replace"), "file")
+    except LayoutError as error:
+        _one_line(error)
+        return
+    assert all(isinstance(entry["dev"], str) for entry in found.entries.values())
 
 
 def configuration(data: bytes) -> None:
@@ -157,7 +233,10 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "sysfs": sysfs,
     "uevent": uevent,
     "telemetry": telemetry,
+    "topology": topology,
+    "xpu-manager": xpu_manager,
     "configuration": configuration,
+    "layout": layout,
     "cdi-file": cdi_file,
     "pod-resources": pod_resources,
     "xpumd": xpumd,

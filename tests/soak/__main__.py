@@ -16,7 +16,7 @@ from soak.truth import Truth
 from soak.turns import Turns
 from xpu_simulator.descriptions import read_node
 
-COMMON = "--metrics-address={metrics} --lost-device-retention=24h {flags}"
+COMMON = "--metrics-address={metrics_address} --lost-device-retention=24h {flags}"
 NODES = {
     "four-gpus": [
         f"xpu-gpu-plugin --telemetry={{telemetry}} --health-leave-dwell=300ms {COMMON}",

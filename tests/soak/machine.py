@@ -3,13 +3,15 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
-
+from soak.pages import PluginPage, plugin_page, sidecar_page
+from soak.said import Page
 from soak.truth import HEALTHY, UNHEALTHY, Id
 from web_pages import fetch, free_port
 from xpu_simulator.actions import Actions
@@ -25,6 +27,9 @@ from xpu_simulator.run import FEATURES, places
 from xpu_simulator.simulated_node import SimulatedNode
 from xpu_simulator.workspace import Workspace
 
+EXPIRY = "# +expiry-time="  # begins a feature file; NFD's word
+FILE_NAME = "xpu-level-zero.txt"
+MAY_BE_EMPTY = "sgx.intel.com/"  # what is no hardware of its own leaves nothing behind when it goes
 CLOCK = Path(__file__).with_name("clock")
 
 
@@ -35,7 +40,8 @@ class Machine:
     actions: Actions
     plugins: Plugins
     report: Report
-    metrics_port: int  # of the plugin
+    metrics_ports: Sequence[int]  # of the plugin, and of the sidecar if there is one
+    ahead: int = 0  # seconds of the programs' wall clock
     wrong: list[str] = field(default_factory=list)  # what must never be seen, in words
     lists: int = 0
     registrations: int = 0
@@ -48,15 +54,21 @@ class Machine:
             for device in resource.devices.values()
         }
 
-    async def on_page(self) -> dict[Id, str]:
+    async def plugin_page(self) -> PluginPage:
         """What the plugin's metrics say; OSError while there is no page."""
-        _, text = await fetch(self.metrics_port, "/metrics")
-        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-        return {
-            (sample.labels["resource"], sample.labels["device"]): HEALTHY if sample.value else UNHEALTHY
-            for sample in samples
-            if sample.name == "xpu_device_health"
-        }
+        _, text = await fetch(self.metrics_ports[0], "/metrics")
+        return plugin_page(text)
+
+    async def sidecar_page(self) -> Page:
+        """What the sidecar's metrics say; OSError while there is no page."""
+        _, text = await fetch(self.metrics_ports[1], "/metrics")
+        return sidecar_page(text)
+
+    def labels(self) -> tuple[dict[str, str], float]:
+        """What the sidecar's file has, and for how many seconds by its clock; OSError while there is none."""
+        first, *lines = (self.node.tree.root / FEATURES / FILE_NAME).read_text().splitlines()
+        expires = datetime.fromisoformat(first.removeprefix(EXPIRY)).timestamp()
+        return dict(line.split("=", 1) for line in lines), expires - time.time() - self.ahead
 
     def pause(self, program: str, *, on: bool) -> None:
         """Stop a program with all it has started, as a machine that is short of everything does, or let it go on."""
@@ -64,13 +76,14 @@ class Machine:
 
     def jump(self, seconds: int) -> None:
         """Set the programs' wall clock; seconds ahead of the real one."""
+        self.ahead = seconds
         path = self.node.tree.root / "clock"
         path.with_suffix(".new").write_text(str(seconds))
         path.with_suffix(".new").replace(path)
 
     def see(self, event: Event) -> None:
         match event:
-            case ListReceived(healthy=[], unhealthy=[]):
+            case ListReceived(healthy=[], unhealthy=[]) if not event.resource.startswith(MAY_BE_EMPTY):
                 self.wrong.append(f"an empty list of {event.resource}")
             case ListReceived():
                 self.lists += 1
@@ -89,18 +102,15 @@ class Story(Lines):
 
 @asynccontextmanager
 async def machine(node: Node, commands: Sequence[str], log: Path) -> AsyncIterator[Machine]:
-    """Run these commands on a node; what happens goes to `log`, line by line. `{metrics}` is where a page may be."""
-    port = free_port()
+    """Run these commands on a node; what happens goes to `log`, line by line."""
+    ports = [free_port() for _ in commands]
     with log.open("w") as out, Workspace() as workspace:
         root = workspace.root
         (root / "clock").write_text("0")
         (root / FEATURES).mkdir()
         page = Story(out, colour=False)
         report = Report(page)
-        paths = [
-            {**places(root, number, "127.0.0.1:0", ""), "metrics": f"127.0.0.1:{port}"}
-            for number in range(len(commands))
-        ]
+        paths = [places(root, number, f"127.0.0.1:{port}", "") for number, port in enumerate(ports)]
         lines = [command_line(text, own) for text, own in zip(commands, paths, strict=True)]
         simulated = SimulatedNode(node, root, root / "uevents-0")
         if any("level_zero_library" in text or "level-zero" in text for text in commands):
@@ -109,7 +119,7 @@ async def machine(node: Node, commands: Sequence[str], log: Path) -> AsyncIterat
         environment = {**simulated.library.environment, "XPU_SOAK_CLOCK": f"{root}/clock", "PYTHONPATH": str(CLOCK)}
         plugins = Plugins(lines, report, page, workspace, show_output=True, environment=environment)
         actions = Actions(simulated, kubelet, plugins, report, lost_at_reboot=[root / "cdi"])
-        running = Machine(simulated, kubelet, actions, plugins, report, port)
+        running = Machine(simulated, kubelet, actions, plugins, report, ports)
         kubelet.events.subscribe(report.kubelet_event)
         kubelet.events.subscribe(running.see)
         async with kubelet, plugins:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from soak.pages import sidecar_page
+from soak.said import wrong_labels, wrong_on_page, wrong_reasons
 from soak.truth import ABSENT, HEALTHY, UNHEALTHY, Truth, differences
 from soak.usage import Sample, verdict
 from xpu_simulator.level_zero.faults import WELL, Fault
@@ -53,15 +55,15 @@ def test_a_device_that_comes_and_goes_may_never_have_been_seen_by_a_plugin_that_
 
 
 def test_a_fault_is_certain_unless_the_sidecar_has_yet_to_find_the_gpu(truth: Truth) -> None:
-    truth.faulted("gpu1", HOT)
+    truth.faulted("gpu1", HOT, 0.5)
     assert states(truth, 1.0)["i915 card1-0"] == {UNHEALTHY}
 
     truth.seen(1.0)
     truth.pulled("gpu1", 2.0)
-    truth.faulted("gpu1", WELL)
+    truth.faulted("gpu1", WELL, 2.5)
     truth.plugged("gpu1", Gpu(card=1), 3.0)
     assert states(truth, 4.0)["i915 card1-0"] == {HEALTHY, UNHEALTHY}
-    assert states(truth, truth.settled_at())["i915 card1-0"] == {HEALTHY}
+    assert states(truth, truth.reach.settled_at())["i915 card1-0"] == {HEALTHY}
 
 
 def test_another_driver_is_another_resource(truth: Truth) -> None:
@@ -80,9 +82,101 @@ def test_every_kind_of_difference_is_told(truth: Truth) -> None:
     ]
 
 
+def test_a_gpu_that_hangs_stays_as_it_was_until_the_sidecar_is_started_anew(truth: Truth) -> None:
+    truth.faulted("gpu1", Fault(hang=True), 1.0)
+    assert states(truth, 2.0)["i915 card1-0"] == {HEALTHY}
+
+    truth.faulted("gpu1", HOT, 3.0)
+    assert states(truth, 1000.0)["i915 card1-0"] == {HEALTHY, UNHEALTHY}
+
+    truth.sidecar_restarted(1001.0)
+    assert states(truth, 1001.0)["i915 card1-0"] == {UNHEALTHY}
+
+
+def test_a_crash_of_the_driver_may_keep_news_of_every_gpu_back_for_a_while(truth: Truth) -> None:
+    truth.faulted("gpu1", Fault(crash=True), 1.0)
+    truth.faulted("gpu0", HOT, 2.0)
+    assert states(truth, 3.0)["i915 card0-0"] == {HEALTHY, UNHEALTHY}
+    assert states(truth, truth.reach.settled_at())["i915 card0-0"] == {UNHEALTHY}
+
+    truth.sidecar_restarted(4.0)
+    assert states(truth, 4.0)["i915 card0-0"] == {UNHEALTHY}
+    assert truth.reasons(4.0)[I915, "card0-0"] == {"temperature-global", "temperature-gpu"}
+    assert (I915, "card1-0") not in truth.reasons(4.0)
+
+
+def test_why_devices_are_as_they_are(truth: Truth) -> None:
+    truth.pulled("gpu1", 1.0)
+
+    assert dict(truth.reasons(2.0)) == {(I915, "card0-0"): {""}, (I915, "card1-0"): {"gone"}}
+    assert list(wrong_reasons(truth, {(I915, "card0-0"): frozenset({""})}, 2.0)) == [
+        "gpu.intel.com/i915 card1-0 has reasons [], expected ['gone']"
+    ]
+
+
+def test_what_the_sidecar_has_to_say_of_gpus_and_their_pods(truth: Truth) -> None:
+    gpus = {name: gpu for name, gpu in truth.present.items() if isinstance(gpu, Gpu)}
+    truth.pods["p"] = frozenset({(I915, "card1-0")})
+    truth.faulted("gpu1", Fault(memory_health="degraded", temperature=88), 1.0)
+    page = sidecar_page(
+        """
+        hw_gpu_info{pci_bdf="0000:12:00.0"} 1
+        hw_gpu_info{pci_bdf="0000:22:00.0",pod="p"} 1
+        hw_status{pci_bdf="0000:12:00.0",hw_type="gpu",hw_state="ok"} 1
+        hw_status{pci_bdf="0000:22:00.0",hw_type="gpu",hw_state="ok"} 0
+        hw_status{pci_bdf="0000:22:00.0",hw_type="gpu",hw_state="degraded"} 1
+        hw_temperature_celsius{pci_bdf="0000:12:00.0",location="global"} 45
+        hw_temperature_celsius{pci_bdf="0000:22:00.0",location="global"} 88
+        xpu_gpu_allocation_info{pci_bdf="0000:22:00.0",pod="p",resource="gpu.intel.com/i915"} 1
+        xpu_source_up 1
+        """
+    )
+    assert not list(wrong_on_page(truth, gpus, page, 2.0))
+
+    truth.deleted("p")
+    truth.faulted("gpu1", HOT, 3.0)
+    truth.pulled("gpu0", 3.0)
+    assert list(wrong_on_page(truth, gpus, page, 4.0)) == [
+        "0000:12:00.0 is ok, expected absent",
+        "0000:22:00.0 is degraded, expected ok",
+        "0000:22:00.0 measures 88 °C, expected 112",
+        "Share(pci_address='0000:22:00.0', pod='p', resource='gpu.intel.com/i915') is there, and is not so",
+        "0000:22:00.0 is said to work for p, expected nobody",
+    ]
+
+
+def test_labels_are_certain_once_every_gpu_is_found(truth: Truth) -> None:
+    truth.faulted("gpu1", Fault(memory_health="degraded"), 1.0)
+    each = (16 << 30) - (16 << 22)
+    found = {
+        "gpu.intel.com/memory.max": str(2 * each),
+        "gpu.intel.com/xpu-health": "degraded",
+        "gpu.intel.com/xpu-card0.health": "ok",
+        "gpu.intel.com/xpu-card1.health": "degraded",
+        "gpu.intel.com/xpu-card0.memory": str(each),
+        "gpu.intel.com/xpu-card1.memory": str(each),
+        "gpu.intel.com/xpu-model": "of which nothing is said here",
+    }
+    assert not list(wrong_labels(truth, found, 2.0))
+
+    truth.pulled("gpu1", 3.0)
+    truth.plugged("gpu1", Gpu(card=1), 3.0)
+    truth.faulted("gpu1", WELL, 3.0)
+    assert not list(wrong_labels(truth, found, 4.0))
+    assert len(list(wrong_labels(truth, found, truth.reach.settled_at()))) == 2
+
+    truth.pulled("gpu1", 60.0)
+    assert list(wrong_labels(truth, found, 60.0)) == [
+        f"gpu.intel.com/memory.max is {2 * each}, expected {each}",
+        "gpu.intel.com/xpu-card1.health is degraded, expected None",
+        f"gpu.intel.com/xpu-card1.memory is {each}, expected None",
+        "gpu.intel.com/xpu-health is degraded, expected ok",
+    ]
+
+
 @pytest.mark.parametrize(
     ("growing", "flat"),
-    [({}, True), ({"descriptors": 1}, False), ({"threads": 1}, False), ({"memory": 0.2}, False)],
+    [({}, True), ({"descriptors": 1}, False), ({"threads": 1}, False), ({"memory": 0.3}, False)],
 )
 def test_growth_is_noticed(growing: dict[str, float], flat: bool) -> None:
     life = [

@@ -8,6 +8,7 @@ depends on the moment at which a plugin asked who holds it.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from soak.reach import Reach
 from xpu_simulator.device import SimulatedDevice
 from xpu_simulator.families.dlb.device import Dlb
 from xpu_simulator.families.gpu.device import Gpu
@@ -18,7 +19,6 @@ from xpu_simulator.level_zero.faults import WELL, Fault
 
 HEALTHY, UNHEALTHY, ABSENT = "Healthy", "Unhealthy", "absent"
 ENCLAVES = 110  # by default
-FOUND_AGAIN = 50.0  # seconds after the last hot-plug in which the sidecar has found all GPUs: not twice within 30 s
 
 Id = tuple[str, str]  # resource and id
 
@@ -52,7 +52,27 @@ def ids_of(device: SimulatedDevice) -> tuple[Id, ...]:
 def ill(fault: Fault) -> bool:
     """Whether a GPU has to be out of service."""
     hot = fault.temperature is not None and fault.temperature > 100
-    return bool(hot or fault.memory_health in ("critical", "replace") or fault.bus or fault.wedged)
+    return bool(hot or fault.memory_health in ("critical", "replace") or fault.bus or fault.wedged or fault.lost)
+
+
+def troubled(fault: Fault) -> bool:
+    """Whether calls for a GPU do not come back, or not to whom made them."""
+    return bool(fault.hang or fault.crash)
+
+
+def reasons(fault: Fault) -> frozenset[str]:
+    """By which names a GPU is out of service; one empty name for one in service."""
+    hot = fault.temperature is not None and fault.temperature > 100
+    found = {
+        "temperature-global": hot,
+        "temperature-gpu": hot,
+        "memory-critical": fault.memory_health == "critical",
+        "memory-replace": fault.memory_health == "replace",
+        "bus-speed": fault.bus,
+        "wedged": fault.wedged,
+        "device-lost": fault.lost,
+    }
+    return frozenset(name for name, holds in found.items() if holds) or frozenset({""})
 
 
 @dataclass
@@ -66,10 +86,9 @@ class Truth:
         default_factory=set
     )  # resources the plugin knows; others the kubelet remembers a while
     _listed: set[Id] = field(default_factory=set)  # what the plugin has surely seen since it was started
-    _faults: dict[str, Fault] = field(default_factory=dict)
+    faults: dict[str, Fault] = field(default_factory=dict)
+    reach: Reach = field(default_factory=Reach)
     _told: dict[str, bool] = field(default_factory=dict)  # whether a GPU is ill as far as its plugin has surely heard
-    _lost: set[str] = field(default_factory=set)  # GPUs that the sidecar has to find again
-    _found_at: float = 0.0  # when it has
 
     @property
     def held(self) -> frozenset[Id]:
@@ -85,9 +104,26 @@ class Truth:
             states |= dict.fromkeys(ids_of(device), self._health(name, now))
         return states
 
-    def settled_at(self) -> float:
-        """When nothing is a matter of time any more."""
-        return self._found_at if self._lost else 0.0
+    def reasons(self, now: float) -> Mapping[Id, frozenset[str]]:
+        """Why each id has to be what it is, for those of which that is known; one reason, empty, for healthy ones."""
+        found = {}
+        for id_, states in self.expected(now).items():
+            if id_ in self._gone and states == {UNHEALTHY}:
+                found[id_] = frozenset({"gone"})
+        for name, device in self.present.items():
+            if self.reach.sure(name, now):
+                found |= dict.fromkeys(ids_of(device), reasons(self.fault_of(name)))
+        return found
+
+    @property
+    def resources(self) -> Collection[str]:
+        """Those that the plugin has surely heard of."""
+        return self._spoken_for
+
+    @property
+    def in_trouble(self) -> frozenset[str]:
+        """GPUs whose calls hang or crash now."""
+        return frozenset(name for name, fault in self.faults.items() if troubled(fault))
 
     def surely_free(self, resource: str, now: float) -> int:
         """How many devices a pod has to get."""
@@ -96,14 +132,13 @@ class Truth:
 
     def seen(self, now: float) -> None:
         """All was seen to be as it has to be."""
-        if now >= self._found_at:
-            self._lost.clear()
+        self.reach.seen(now)
         self._listed |= {id_ for device in self.present.values() for id_ in ids_of(device)}
         self._spoken_for |= {resource for resource, _ in self._listed}
         self._told |= {
-            name: ill(self._fault(name))
+            name: ill(self.fault_of(name))
             for name, device in self.present.items()
-            if name not in self._lost and ids_of(device)
+            if self.reach.sure(name, now) and ids_of(device)
         }
 
     def plugged(self, name: str, device: SimulatedDevice, now: float) -> None:
@@ -124,13 +159,16 @@ class Truth:
         self.pulled(name, now)
         self.plugged(name, device, now)
 
-    def faulted(self, name: str, fault: Fault) -> None:
-        self._faults[name] = fault
-        self._told.pop(name, None)
+    def faulted(self, name: str, fault: Fault, now: float) -> None:
+        before, self.faults[name] = self.fault_of(name), fault
+        if troubled(before) or troubled(fault):
+            self.reach.troubled(name, now, crashing=bool(before.crash or fault.crash))
+        if not troubled(fault):  # of one that does not answer nothing new is told
+            self._told.pop(name, None)
 
     def sidecar_restarted(self, now: float) -> None:
         """It asks the driver anew, at once."""
-        self._found_at = now
+        self.reach.restarted(now, self.in_trouble)
 
     def plugin_restarted(self) -> None:
         """It has forgotten what is gone and what it was told; it asks the kubelet who holds what."""
@@ -150,17 +188,16 @@ class Truth:
 
     def _replugged(self, name: str, device: SimulatedDevice, now: float) -> None:
         if isinstance(device, Gpu):
-            self._lost.add(name)
-            self._found_at = now + FOUND_AGAIN
+            self.reach.replugged(name, now, crashing=any(fault.crash for fault in self.faults.values()))
 
     def _health(self, name: str, now: float) -> frozenset[str]:
-        truly = ill(self._fault(name))
-        if name in self._lost and now < self._found_at and self._told.get(name) != truly:
+        truly = ill(self.fault_of(name))
+        if not self.reach.sure(name, now) and self._told.get(name) != truly:
             return frozenset({HEALTHY, UNHEALTHY})
         return frozenset({UNHEALTHY if truly else HEALTHY})
 
-    def _fault(self, name: str) -> Fault:
-        return self._faults.get(name, WELL)
+    def fault_of(self, name: str) -> Fault:
+        return self.faults.get(name, WELL)
 
 
 def differences(expected: Mapping[Id, Collection[str]], seen: Mapping[Id, str]) -> Iterable[str]:

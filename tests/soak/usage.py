@@ -9,7 +9,7 @@ from statistics import linear_regression, median
 FEWEST = 12  # samples from which growth can be told
 SPARE = 8  # descriptors: two resources that are served only since later
 SPARE_THREADS = 2
-SPARE_MEMORY = 2.0  # MiB: a few arenas of the allocator
+SPARE_MEMORY = 4.0  # MiB: arenas of the allocator, of which a young process gets a few more
 
 
 @dataclass(frozen=True, slots=True)

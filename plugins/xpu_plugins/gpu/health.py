@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xpu_shared.health import Evidence, Finding
-from xpu_shared.telemetry.kinds import Group, LinkStatus, MemoryHealth, RasSeverity, TemperatureKind
+from xpu_shared.telemetry import bounds
+from xpu_shared.telemetry.kinds import Group, LinkStatus, MemoryHealth, RasSeverity, TemperatureKind, Verdict
 from xpu_shared.telemetry.readings import DeviceReading, DeviceState, MemoryModule, PciLink
 
 OLDEST = 60.0  # seconds: an older sample says nothing any more, unless its source speaks more seldom
+UNKNOWN_LINK, UNKNOWN_STATE = PciLink(), DeviceState()
 LOST = 2  # rounds in a row in which the device did not answer
 
 AREAS = {
@@ -54,6 +56,7 @@ def observe(
     temperatures = known_temperatures(reading, last)
     state = _state(reading.state)
     by_age = (
+        (_age(reading, *reading.groups), _verdicts(reading)),
         (_age(reading, Group.TEMPERATURE), _hot(reading, temperatures, limits)),
         (_age(reading, Group.MEMORY), _memory(reading)),
         (_age(reading, Group.PCI), _bus(reading.pci)),
@@ -109,7 +112,11 @@ def _area(kind: TemperatureKind, temperatures: Temperatures, limits: Limits) -> 
 
 def _memory(reading: DeviceReading) -> dict[str, Seen]:
     status = reading.groups.get(Group.MEMORY)
-    silent = status is not None and status.last_error is not None  # what did not answer looks like UNKNOWN
+    failed = status is not None and status.last_error is not None
+    # A module that did not answer looks like one of unknown health, but for what else it tells.
+    silent = failed and any(
+        module.health is MemoryHealth.UNKNOWN and module.free_bytes is None for module in reading.memory
+    )
     ill = [module for module in reading.memory if module.health in (MemoryHealth.CRITICAL, MemoryHealth.REPLACE)]
     if not reading.memory or (silent and not ill):
         return {}
@@ -140,6 +147,22 @@ def _bus(link: PciLink) -> dict[str, Seen]:
         unstable = link.status is LinkStatus.STABILITY_ISSUES
         found["bus-unstable"] = _bad("the PCI link has stability issues") if unstable else _clear()
     return found
+
+
+def _verdicts(reading: DeviceReading) -> dict[str, Seen]:
+    """The three answers of the reference, of a source that tells no details by which they could be judged here."""
+    answers = (
+        ("memory-critical", "memory", reading.memory_ok, bool(reading.memory)),
+        ("bus-speed", "bus", reading.bus_ok, reading.pci != UNKNOWN_LINK),
+        ("wedged", "SoC", reading.soc_ok, reading.state != UNKNOWN_STATE),
+    )
+    return {
+        name: _bad(f"{part} failed{f': {bounds.text(answer.reason)}' if answer.reason else ''}")
+        if answer.verdict is Verdict.FAILED
+        else _clear()
+        for name, part, answer, detailed in answers
+        if answer.verdict is not Verdict.UNKNOWN and not detailed
+    }
 
 
 def _state(state: DeviceState) -> dict[str, Seen]:

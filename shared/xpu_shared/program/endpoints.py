@@ -38,8 +38,7 @@ class Endpoints(Option[tuple[str, ...]]):
 
 def is_endpoint(text: str) -> bool:
     if text.startswith("ipc://"):
-        path = text.removeprefix("ipc://")
-        return path.startswith("/") and path.isprintable() and len(path.encode()) <= LONGEST_PATH
+        return _is_socket(text.removeprefix("ipc://"))
     if not text.startswith("tcp://"):
         return False
     try:
@@ -47,3 +46,8 @@ def is_endpoint(text: str) -> bool:
     except ValueError:
         return False
     return bool(address and address.host and address.port)
+
+
+def _is_socket(path: str) -> bool:
+    directory = path.rpartition("/")[2] in ("", ".", "..")
+    return path.startswith("/") and not directory and path.isprintable() and len(path.encode()) <= LONGEST_PATH

@@ -151,14 +151,15 @@ def go_integer(text: str) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Text(Option[str]):
+    shortest: int = 0
     longest: int = 4096
 
     @property
     def allowed(self) -> str:
-        return f"a text of at most {self.longest} characters"
+        return f"a text of {f'{self.shortest} to' if self.shortest else 'at most'} {self.longest} characters"
 
     def parse(self, text: str) -> str:
-        if len(text) > self.longest or "\0" in text:
+        if not self.shortest <= len(text) <= self.longest or "\0" in text:
             raise self.refusal()
         return text
 

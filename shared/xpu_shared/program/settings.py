@@ -283,8 +283,13 @@ def _from_file_and_flags(
     """Check the file's values and the flags' texts as one: a conflict in the file that a flag resolves is none."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - 9 MiB that only --config pays
 
-    from xpu_shared.program.yaml_file import describe  # noqa: PLC0415 - as above
+    from xpu_shared.program.yaml_file import describe, unknown_key  # noqa: PLC0415 - as above
 
+    known = {flag_name(field.name) for field in fields(settings_type)}
+    for key in document.value:
+        if key not in known:
+            key_path = (*section, key)
+            raise UsageError(f"{document.place(key_path)}: {unknown_key('.'.join(key_path), known)}")
     try:
         return TypeAdapter(settings_type).validate_python({**document.value, **texts})
     except ValidationError as error:
@@ -292,6 +297,5 @@ def _from_file_and_flags(
         if not first["loc"]:  # of the dataclass itself, which names its options
             place = f"{document.place(section)}: {'.'.join(section)}: " if section else ""
             raise UsageError(f"{place}{first['ctx']['error']}") from None
-        known = [flag_name(field.name) for field in fields(settings_type)]
-        text = describe(error, document, section, known=known)
+        text = describe(error, document, section)
         raise UsageError(text, exit_code=exit_code(first.get("ctx", {}).get("error"))) from None

@@ -176,21 +176,18 @@ def unknown_key(key: str, known: Collection[str]) -> str:
     return f"unknown key {shown(key)}" + (f": expected one of {', '.join(sorted(known))}" if known else "")
 
 
-def describe(
-    error: "ValidationError", document: Document, section: KeyPath = (), *, known: Collection[str] = ()
-) -> str:
+def describe(error: "ValidationError", document: Document, section: KeyPath = ()) -> str:
     """The first of pydantic's errors as one line with file, line, key, value and what was expected.
 
     Args:
         section: the key below which that stands which was checked.
-        known: the keys that may stand there, as far as the caller knows them.
     """
     first = error.errors(include_url=False)[0]
     key_path = [*section, *(part for part in first["loc"] if isinstance(part, str | int))]
     place = document.place(key_path)
     key = ".".join(str(part) for part in key_path) or "the document"
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{place}: {unknown_key(key, known)}"
+        return f"{place}: {unknown_key(key, ())}"
     subject = key if key.isprintable() and len(key) <= LONGEST_KEY else shown(key)
     reason = " ".join(first["msg"].removeprefix("Value error, ").removeprefix("Input should be ").split())
     # A map is left out: of a model's own rule it is the whole model.

@@ -45,6 +45,7 @@ T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 
 MOST_REMEMBERED = 1024  # records: those of 64 GPUs that stay as they are
+LARGEST_REMEMBERED = 2048  # bytes of one; of what is longer a reader takes only a part
 PCI_ADDRESS = bounds.PCI_ADDRESS
 ALL_GROUPS = frozenset(Group)
 UNKNOWN_INDICATOR, UNKNOWN_STATE, UNKNOWN_LINK = Indicator(), DeviceState(), PciLink()
@@ -74,6 +75,8 @@ class SnapshotReader:
     def _record(self, read: Callable[[M], T], message: M) -> T:
         """What `read` makes of a message, from memory when it was the same before: most of a device stays as it is."""
         key = (read, message.SerializeToString())
+        if len(key[1]) > LARGEST_REMEMBERED:
+            return read(message)
         known = self._remembered.get(key)
         if known is None:
             if len(self._remembered) >= MOST_REMEMBERED:

@@ -22,6 +22,7 @@ CAUSES = {
     errno.EAGAIN: "another process puts a socket there at this moment",
     errno.EROFS: "is a volume mounted there?",
     errno.ENOTDIR: "a part of the path is no directory",
+    errno.EEXIST: "a part of the path is no directory",
 }
 
 

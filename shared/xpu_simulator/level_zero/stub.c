@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #ifndef API
 #define API 112
@@ -404,7 +405,7 @@ static result_t resolve(handle_t value, kind_t kind, const object_t **object, co
     return *object ? SUCCESS : NOT_AVAILABLE;
 }
 
-/* The words hang and crash, or a code, that the scenario has for a call: at the object, its device, or the library. */
+/* The words hang, crash and exit, or a code, that the scenario has for a call: at the object, its device, or the library. */
 static const char *outcome(const char *call, const object_t *object, const object_t *device) {
     const object_t *places[] = {object, device, library()};
     for (int i = 0; i < 3; i++) {
@@ -433,6 +434,7 @@ static result_t enter(const char *call, handle_t value, kind_t kind, const objec
                 continue;
             }
             if (is_word(word, "crash")) raise(SIGSEGV);
+            if (is_word(word, "exit")) _exit(EXIT_FAILURE);
             result = word ? (result_t)strtoul(word, NULL, 0) : SUCCESS;
         }
         if (result != SUCCESS) pthread_mutex_unlock(&lock);

@@ -132,8 +132,9 @@ class Child:
 
     @property
     def crashed(self) -> bool:
-        """It has ended by a fault of its code, not because somebody killed it."""
-        return self._process.returncode in [-number for number in FAULTS]
+        """It has ended by a fault of its code or by an exit in it, not because somebody killed it."""
+        code = self._process.returncode
+        return code is not None and (code >= 0 or -code in FAULTS)
 
     @property
     def end(self) -> End:

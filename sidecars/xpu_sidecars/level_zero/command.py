@@ -14,7 +14,7 @@ class Caution:
     """What is to be done about a driver that crashes."""
 
     one_by_one: bool = False  # one device after the other, each told before its round, so that the culprit is known
-    without: tuple[str, ...] = ()  # PCI addresses of devices that are left alone
+    without: tuple[str, ...] = ()  # devices that are left alone: PCI addresses, or `device N` of those that have none
 
 
 NO_CAUTION = Caution()

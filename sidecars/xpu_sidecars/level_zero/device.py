@@ -1,6 +1,7 @@
 """One device, sampled round after round: each group of values at its own period, to one reading."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ from xpu_sidecars.level_zero.groups.power import Power
 from xpu_sidecars.level_zero.groups.ras import RasErrors
 from xpu_sidecars.level_zero.groups.state import State
 from xpu_sidecars.level_zero.groups.temperature import Temperatures
-from xpu_sidecars.level_zero.identity import Identity
+from xpu_sidecars.level_zero.identity import Identity, UnidentifiedError, identify
 from xpu_sidecars.level_zero.library import Library
 
 SLOW, RARE = 5.0, 600.0  # seconds, if that is longer than the sampling interval
@@ -63,6 +64,21 @@ class _Group:
         )
 
 
+def _described(identity: Identity, handles: int) -> DeviceReading:
+    """What does not change of a device with so many handles, by what the first of them says."""
+    return DeviceReading(
+        pci_address=identity.pci_address,
+        uuid=identity.uuid,
+        vendor_id=identity.vendor_id,
+        device_id=identity.device_id,
+        model=identity.model,
+        serial_number=identity.serial_number,
+        driver_version=identity.driver_version,
+        integrated=identity.integrated,
+        subdevices=identity.subdevices if identity.subdevice is None else handles,
+    )
+
+
 class SampledDevice:
     """`handles` are those of one PCI address; used by one thread at a time."""
 
@@ -72,17 +88,10 @@ class SampledDevice:
         """`groups` are those to sample; none: all but the fabric, which takes another sidecar's child."""
         first = handles[0]
         self.calls = Calls(library)
-        self._known = DeviceReading(
-            pci_address=first.pci_address,
-            uuid=first.uuid,
-            vendor_id=first.vendor_id,
-            device_id=first.device_id,
-            model=first.model,
-            serial_number=first.serial_number,
-            driver_version=first.driver_version,
-            integrated=first.integrated,
-            subdevices=first.subdevices if first.subdevice is None else len(handles),
-        )
+        self._library = library
+        self._identity = first
+        self._identify_at = float("-inf")
+        self._handles = len(handles)
         self._slack = interval / 2  # rounds come a little early or late
         self._lost_rounds = 0
         devices = [DeviceHandle(identity.handle, identity.subdevice) for identity in handles]
@@ -108,6 +117,7 @@ class SampledDevice:
     def round(self, now: float) -> DeviceReading:
         """Sample what is due at `now`, in monotonic seconds."""
         self.calls.begin_round(now)
+        self._complete_identity(now)
         try:
             for group in self._groups:
                 group.sample(self.calls, self._slack)
@@ -115,13 +125,14 @@ class SampledDevice:
             self._lost_rounds += 1
         else:
             self._lost_rounds = 0
+        known = _described(self._identity, self._handles)
         values = {group.field: group.value for group in self._groups if group.value is not None}
         values["state"] = state = self._device_state()
         return replace(
-            self._known,
+            known,
             **values,
-            memory_ok=verdicts.memory(self._memory.value or (), integrated=self._known.integrated),
-            bus_ok=verdicts.bus(values.get("pci", self._known.pci)),
+            memory_ok=verdicts.memory(self._memory.value or (), integrated=known.integrated),
+            bus_ok=verdicts.bus(values.get("pci", known.pci)),
             soc_ok=verdicts.soc(state, answered=self.calls.answered),
             groups={group.group: group.status(now) for group in self._groups},
         )
@@ -129,6 +140,16 @@ class SampledDevice:
     @property
     def tallies(self) -> dict[Group, Tally]:
         return {group.group: group.tally for group in self._groups}
+
+    def _complete_identity(self, now: float) -> None:
+        """Ask anew who it is, if it slept or was in trouble when it was asked."""
+        if self._identity.complete or now < self._identify_at:
+            return
+        self._identify_at = now + SLOW
+        with suppress(UnidentifiedError):
+            found = identify(self._library, self._identity.handle)
+            if found.pci_address == self._identity.pci_address:
+                self._identity = found
 
     def _device_state(self) -> DeviceState:
         """The driver's word, and what the results of this round's calls say."""

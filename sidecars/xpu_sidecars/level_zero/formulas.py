@@ -7,6 +7,8 @@ WRAP = 2**64
 MOST_WATTS = 2000.0  # above, the counter was reset and not used up
 LONGEST_STEP = WRAP // 2  # a larger difference is a counter that went backwards
 COLDEST, HOTTEST = -60.0, 250.0  # °C
+MOST_MEGAHERTZ = 1e6
+MOST_VOLTS = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,5 +57,10 @@ def celsius(value: float) -> float | None:
 
 
 def hertz(megahertz: float) -> int | None:
-    """A frequency; the library tells an unknown one by a negative number."""
-    return round(megahertz * 1e6) if math.isfinite(megahertz) and megahertz >= 0 else None
+    """A frequency; None when it is none that a chip can have. The library tells an unknown one by a negative number."""
+    return round(megahertz * 1e6) if 0 <= megahertz <= MOST_MEGAHERTZ else None
+
+
+def volts(value: float) -> float | None:
+    """A voltage; None when it is none that a chip can have, or not known, which is a negative number."""
+    return value if 0 <= value <= MOST_VOLTS else None

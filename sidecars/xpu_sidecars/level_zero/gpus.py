@@ -34,7 +34,7 @@ class Departures:
 
     def __init__(self, sysfs: Path) -> None:
         self._sysfs = sysfs
-        self._seen = driven_gpus(sysfs) or frozenset()  # ever; what was never there cannot have left
+        self._seen = driven_gpus(sysfs) or frozenset()  # ever; where sysfs never had any, nothing follows from that
         self._enumeration = 0
         self._absent: dict[str, float] = {}  # since when
         self.gone: set[str] = set()
@@ -50,7 +50,8 @@ class Departures:
             self._seen |= there
             absent = (self._seen & set(listed)) - there
             self._absent = {address: self._absent.get(address, now) for address in absent}
-            self.gone |= {a for a, since in self._absent.items() if a in lost or now - since >= SETTLED}
+            self.gone |= {address for address, since in self._absent.items() if now - since >= SETTLED}
+            self.gone |= set(lost) - there if self._seen else set()  # also one that came and went between two looks
 
     @property
     def back(self) -> bool:

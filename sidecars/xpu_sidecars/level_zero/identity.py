@@ -9,6 +9,7 @@ from xpu_shared.telemetry.decoding import PCI_ADDRESS
 from xpu_sidecars.level_zero import results
 from xpu_sidecars.level_zero.device_structures import DeviceExtProperties, DeviceProperties, PciProperties
 from xpu_sidecars.level_zero.library import Library, string
+from xpu_sidecars.level_zero.results import Meaning
 
 INTEGRATED, SUBDEVICE = 1, 2  # property flags
 INVALID_ARGUMENT = 0x78000004
@@ -16,7 +17,11 @@ OTHER_KINDS = (2, 3, 4, 5)  # device types: CPU, FPGA, copy accelerator, VPU; dr
 
 
 class UnidentifiedError(Exception):
-    """A device does not say where it is; the text says why."""
+    """A device does not say where it is; the text says why. `passing`: it may say so later."""
+
+    def __init__(self, text: str, *, passing: bool = False) -> None:
+        super().__init__(text)
+        self.passing = passing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,7 @@ class Identity:
     integrated: bool | None = None
     subdevices: int | None = None
     is_gpu: bool = True
+    complete: bool = True  # there is no more to be learnt by asking again
 
 
 def identify(library: Library, handle: int) -> Identity:
@@ -43,7 +49,7 @@ def identify(library: Library, handle: int) -> Identity:
     """
     pci = PciProperties()
     if code := library["zesDevicePciGetProperties"](handle, byref(pci)):
-        raise UnidentifiedError(f"zesDevicePciGetProperties: {results.text(code)}")
+        raise UnidentifiedError(f"zesDevicePciGetProperties: {results.text(code)}", passing=_passing(code))
     address = f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.{pci.function:x}"
     if not PCI_ADDRESS.fullmatch(address):
         raise UnidentifiedError(f"zesDevicePciGetProperties: expected a PCI address, found {address}")
@@ -55,7 +61,7 @@ def identify(library: Library, handle: int) -> Identity:
         found.pNext = None
         code = library["zesDeviceGetProperties"](handle, byref(found))
     if code:
-        return Identity(handle=handle, pci_address=address)
+        return Identity(handle=handle, pci_address=address, complete=not _passing(code))
     flags = found.core.flags | extension.flags
     digits = bytes(found.core.uuid if any(found.core.uuid) else extension.uuid)
     return Identity(
@@ -72,6 +78,10 @@ def identify(library: Library, handle: int) -> Identity:
         subdevices=found.numSubdevices,
         is_gpu=found.core.type not in OTHER_KINDS,
     )
+
+
+def _passing(code: int) -> bool:
+    return results.meaning(code) not in (Meaning.PERMANENT, Meaning.PRIVILEGE)
 
 
 def _known(value: str) -> str:

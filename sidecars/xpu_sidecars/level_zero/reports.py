@@ -3,6 +3,7 @@
 The child is ours, but a driver runs in it that may write anywhere: what it sends is bounded and checked.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from xpu_wire import collector_pb2 as pb
 
 LARGEST = 4 * 1024 * 1024  # bytes of a report; 64 GPUs need less than 100 KiB
 LENGTH = 4  # bytes before each report
+UNIDENTIFIED = re.compile(r"device [0-9]{1,4}")  # by its place in the library's list, while it has no address
 
 
 class MalformedReportError(ValueError):
@@ -34,9 +36,9 @@ class Report:
     snapshot: DeviceSnapshot  # with the devices that were sampled since the last report
     pci_addresses: tuple[str, ...] = ()  # of all devices there are
     hanging: tuple[str, ...] = ()
-    left_alone: tuple[str, ...] = ()
+    left_alone: tuple[str, ...] = ()  # and those that could not be asked for their address, as `device N`
     counts: Mapping[tuple[str, Group], Count] = field(default_factory=dict)  # since the child was started
-    sampling: str = ""  # if given, the only news: the device whose round begins now
+    sampling: str = ""  # if given, the only news: the device that is sampled, or asked who it is, from now on
 
 
 def frame(report: Report) -> bytes:
@@ -92,8 +94,8 @@ class ReportReader:
             snapshot=self._reader.snapshot(message.snapshot),
             pci_addresses=_addresses(message.pci_addresses),
             hanging=_addresses(message.hanging),
-            left_alone=_addresses(message.left_alone),
-            sampling="".join(_addresses([message.sampling])),
+            left_alone=_names(message.left_alone),
+            sampling="".join(_names([message.sampling])),
             counts={
                 (count.pci_address, records.GROUPS[count.group]): Count(
                     failed_calls=count.failed_calls, dropped_samples=count.dropped_samples
@@ -102,6 +104,15 @@ class ReportReader:
                 if PCI_ADDRESS.fullmatch(count.pci_address) and 0 <= count.group < len(records.GROUPS)
             },
         )
+
+
+def unidentified(place: int) -> str:
+    """What a device is called that has not said its address."""
+    return f"device {place}"
+
+
+def _names(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name in texts if PCI_ADDRESS.fullmatch(name) or UNIDENTIFIED.fullmatch(name))
 
 
 def _addresses(texts: Iterable[str]) -> tuple[str, ...]:

@@ -2,17 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from queue import Empty, SimpleQueue
 
 from xpu_shared.telemetry.kinds import Group, Mode
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, SourceProblem
+from xpu_sidecars.level_zero.calls import LONGEST_PAUSE
 from xpu_sidecars.level_zero.command import Caution
 from xpu_sidecars.level_zero.device import SampledDevice
 from xpu_sidecars.level_zero.identity import Identity, UnidentifiedError, identify, merged
 from xpu_sidecars.level_zero.library import Library
 from xpu_sidecars.level_zero.opening import Found, UnavailableError
-from xpu_sidecars.level_zero.reports import Count, Report
+from xpu_sidecars.level_zero.reports import Count, Report, unidentified
 from xpu_sidecars.level_zero.worker import Round, Worker
 
 HEARTBEAT = 3.0  # seconds after which something is told, however long the interval
@@ -50,13 +51,15 @@ class Rounds:
         self._left_out: list[str] = []  # addresses of devices that are there and never sampled
         self._turn: list[Worker] = []  # those whose round of this interval has not begun
         self._versions: set[str] = set()
-        for place, handle in enumerate(found.devices):
-            threading.Thread(target=self._identify, args=(place, handle), daemon=True).start()
+        self._handles = found.devices
+        self._excuses: dict[int, str] = {}  # of the silent ones that answered, by place
+        self._unasked = [place for place in self._silent if unidentified(place) in caution.without]
+        self._silent.difference_update(self._unasked)
 
     def run(self) -> None:
         """Sample for ever; UnavailableError when there is no GPU to sample."""
-        self._take(self._identities(time.monotonic() + IDENTIFY))
-        if not self._workers and not self._silent and not self._left_out:
+        self._take(self._first_identities())
+        if not (self._workers or self._silent or self._left_out or self._unasked):
             texts = "".join(f"; {problem.subject}: {problem.text}" for problem in self._problems)
             raise UnavailableError(f"no GPU: none of the devices can be used{texts}")
         due = time.monotonic()
@@ -120,17 +123,21 @@ class Rounds:
                 ),
                 pci_addresses=(*self._workers, *self._left_out),
                 hanging=tuple(worker.address for worker in workers if worker.hanging),
-                left_alone=(*(worker.address for worker in workers if worker.left_alone), *self._left_out),
+                left_alone=(
+                    *(worker.address for worker in workers if worker.left_alone),
+                    *self._left_out,
+                    *map(unidentified, self._unasked),
+                ),
                 counts=dict(self._counts()),
             )
         )
 
     def _troubles(self) -> Iterator[SourceProblem]:
         for place in sorted(self._silent):
-            yield SourceProblem(subject=f"device {place}", text="does not say who it is")
-        for address in self._left_out:
+            yield SourceProblem(subject=unidentified(place), text=self._excuses.get(place, "does not say who it is"))
+        for name in (*self._left_out, *map(unidentified, self._unasked)):
             yield SourceProblem(
-                subject=address, text="crashes its driver; it is left alone until devices are enumerated again"
+                subject=name, text="crashes its driver; it is left alone until devices are enumerated again"
             )
         for worker in self._workers.values():
             if trouble := worker.trouble():
@@ -145,23 +152,41 @@ class Rounds:
                     count = Count(failed_calls=tally.failed_calls, dropped_samples=tally.dropped_samples)
                     yield (worker.address, group), count
 
-    def _identify(self, place: int, handle: int) -> None:
-        """In a thread of its own: who is this?"""
-        try:
-            self._identified.put((place, identify(self._library, handle)))
-        except UnidentifiedError as error:
-            self._identified.put((place, str(error)))
+    def _first_identities(self) -> Iterator[Identity]:
+        """Ask all who they are, and wait for a while; where a culprit is looked for, one after the other."""
+        groups = [[place] for place in sorted(self._silent)] if self._caution.one_by_one else [sorted(self._silent)]
+        for places in groups:
+            if self._caution.one_by_one:
+                self._tell_parent(Report(snapshot=DeviceSnapshot(), sampling=unidentified(places[0])))
+            for place in places:
+                threading.Thread(target=self._identify, args=(place,), daemon=True).start()
+            yield from self._identities(time.monotonic() + IDENTIFY, places)
 
-    def _identities(self, deadline: float) -> Iterator[Identity]:
-        """Those that have been told by now, or until the deadline if some have not."""
-        while self._silent:
+    def _identify(self, place: int) -> None:
+        """In a thread of its own: who is this? One that sleeps or is in trouble is asked again, later and later."""
+        pause = self._interval
+        while True:
+            try:
+                self._identified.put((place, identify(self._library, self._handles[place])))
+                return
+            except UnidentifiedError as error:
+                if not error.passing:
+                    self._identified.put((place, str(error)))
+                    return
+                self._excuses[place] = str(error)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _identities(self, deadline: float, places: Collection[int] | None = None) -> Iterator[Identity]:
+        """Those that have been told by now, or until the deadline if some of these, by default of all, have not."""
+        while self._silent if places is None else self._silent.intersection(places):
             try:
                 place, found = self._identified.get(timeout=max(0.0, deadline - time.monotonic()))
             except Empty:
                 return
             self._silent.discard(place)
             if isinstance(found, str):
-                self._problems.append(SourceProblem(subject=f"device {place}", text=found))
+                self._problems.append(SourceProblem(subject=unidentified(place), text=found))
             elif found.is_gpu:
                 yield found
 

@@ -22,7 +22,9 @@ class SidecarSettings(PublisherSettings, LabelSettings):
     # Read by pydantic when a YAML file is given; its keys are the flags' names.
     __pydantic_config__: ClassVar[Mapping[str, object]] = {"extra": "forbid", "alias_generator": flag_name}
 
-    library: Annotated[str, Text(group=MEASURING, help="the Level-Zero loader, by soname or path")] = DEFAULT_LIBRARY
+    library: Annotated[str, Text(group=MEASURING, shortest=1, help="the Level-Zero loader, by soname or path")] = (
+        DEFAULT_LIBRARY
+    )
     sampling_interval: Annotated[
         float, Duration(group=MEASURING, minimum=0.1, maximum=3600.0, help="time between two samples of a GPU")
     ] = 1.0

@@ -87,7 +87,9 @@ class XelinkSettings(LabelSettings, PublisherSettings):
     strict_parse: Annotated[bool, Boolean(group=SOURCE, help="take no metrics page with a bad line of any metric")] = (
         False
     )
-    library: Annotated[str, Text(group=SOURCE, help="the Level-Zero loader, by soname or path")] = DEFAULT_LIBRARY
+    library: Annotated[str, Text(group=SOURCE, shortest=1, help="the Level-Zero loader, by soname or path")] = (
+        DEFAULT_LIBRARY
+    )
     accept_degraded: Annotated[
         bool, Boolean(group=SOURCE, help="native: degraded ports join GPUs too, not only healthy ones")
     ] = False

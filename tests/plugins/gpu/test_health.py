@@ -13,11 +13,13 @@ from xpu_shared.telemetry.kinds import (
     MemoryKind,
     RasSeverity,
     TemperatureKind,
+    Verdict,
 )
 from xpu_shared.telemetry.readings import (
     DeviceReading,
     DeviceState,
     GroupStatus,
+    Indicator,
     MemoryModule,
     PciLink,
     RasErrorSet,
@@ -149,6 +151,37 @@ class TestMemory:
         failed = GroupStatus(age=0.0, last_error=ResultError(code=0x7FFFFFFE, text="unknown"))
 
         assert evidence(observed(memory=modules(MemoryHealth.UNKNOWN), groups={Group.MEMORY: failed})) == {}
+
+    def test_an_error_that_is_not_of_a_module_s_state_does_not_keep_a_gpu_out(self) -> None:
+        denied = GroupStatus(age=0.0, last_error=ResultError(code=0x70010000, text="insufficient permissions"))
+        clear = {"memory-critical": CLEAR, "memory-replace": CLEAR}
+        assert evidence(observed(memory=modules(MemoryHealth.OK), groups={Group.MEMORY: denied})) == clear
+        answered = (MemoryModule(health=MemoryHealth.UNKNOWN, free_bytes=1),)
+        assert evidence(observed(memory=answered, groups={Group.MEMORY: denied})) == clear
+
+    def test_a_source_that_gives_only_the_three_answers_is_believed(self) -> None:
+        failed, ok = Indicator(verdict=Verdict.FAILED, reason="module 1"), Indicator(verdict=Verdict.OK)
+        seen = observed(memory_ok=failed, bus_ok=ok, soc_ok=Indicator())
+        assert evidence(seen) == {"memory-critical": BAD, "bus-speed": CLEAR}
+        assert seen.findings["memory-critical"].text == "memory failed: module 1"
+        assert evidence(observed(soc_ok=failed)) == {"wedged": BAD}
+
+    def test_a_reason_is_cut(self) -> None:
+        seen = observed(soc_ok=Indicator(verdict=Verdict.FAILED, reason="x" * 1000))
+        assert seen.findings["wedged"].text == f"SoC failed: {'x' * 256}"
+
+    def test_details_are_judged_and_not_the_answers(self) -> None:
+        """The sidecar calls a device failed that was lost for one round, here it takes two."""
+        failed = Indicator(verdict=Verdict.FAILED)
+        seen = observed(
+            memory_ok=failed,
+            bus_ok=failed,
+            soc_ok=failed,
+            memory=modules(MemoryHealth.OK),
+            pci=PciLink(speed_issues=False),
+            state=DeviceState(lost_rounds=1),
+        )
+        assert BAD not in evidence(seen).values()
 
     def test_integrated_devices_have_none_and_are_not_ill_for_it(self) -> None:
         assert evidence(observed(memory=(), state=DeviceState(lost_rounds=0))) == {"device-lost": CLEAR}

@@ -41,9 +41,10 @@ def in_the_agent(family: str, file: Path) -> object:
 
 
 def shortened(answer: object, family: str, file: Path) -> object:
-    """An error without its place in the file, which differs, and without the section's name."""
+    """An error without its place in the file and the name of the section, and without the keys that are allowed."""
     if not isinstance(answer, str):
         return answer
+    answer = re.sub(r"(unknown key '[^']*').*", r"\1", answer)
     return (
         re.sub(rf"^{re.escape(str(file))}(:[0-9]+)?: ", "", answer)
         .replace(f"{family}.", "")

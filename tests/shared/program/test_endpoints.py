@@ -47,6 +47,12 @@ def test_a_path_is_measured_in_bytes() -> None:
         KIND.parse("ipc:///" + "ä" * 54)
 
 
+@pytest.mark.parametrize("path", ["/", "/run/xpu/", "/run/xpu/.", "/run/.."])
+def test_a_directory_is_no_socket(path: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected ipc://"):
+        KIND.parse(f"ipc://{path}")
+
+
 def test_a_file_may_have_a_text_or_a_list_of_texts() -> None:
     assert KIND.accept("ipc:///a") == ("ipc:///a",)
     assert KIND.accept(["ipc:///a", "ipc:///b", "ipc:///a"]) == ("ipc:///a", "ipc:///b")

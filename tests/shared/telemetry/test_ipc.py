@@ -107,6 +107,13 @@ async def test_a_path_that_is_too_long_is_refused_by_name(tmp_path: Path) -> Non
     assert not path.parent.exists()
 
 
+async def test_a_file_where_a_directory_should_be_is_named(path: Path) -> None:
+    path.parent.touch()
+    refusal = pytest.raises(SocketError, match=r"level-zero\.sock: .*a part of the path is no directory")
+    with publishing(f"ipc://{path}", opened=False) as publisher, refusal:
+        publisher.open()
+
+
 async def test_an_endpoint_that_cannot_be_bound_costs_the_others_nothing(path: Path) -> None:
     path.parent.mkdir()
     path.touch()

@@ -1,5 +1,6 @@
 """Any reading that can be measured comes out of its bytes as it went in."""
 
+import tracemalloc
 from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -14,6 +15,7 @@ from xpu_shared.telemetry.envelope import decode, encode
 from xpu_shared.telemetry.fabric import End, Port, PortId, PortStatus
 from xpu_shared.telemetry.kinds import Group, Mode, ThrottleReason
 from xpu_shared.telemetry.readings import DeviceReading, DeviceSnapshot, GroupStatus, SourceProblem, WslDevices
+from xpu_wire import telemetry_pb2 as pb
 
 TEXTS = st.text(st.characters(categories=("L", "N", "P")), max_size=60)
 UINT32 = st.integers(0, 2**32 - 1)
@@ -126,3 +128,17 @@ def test_what_a_reader_remembers_of_one_message_is_right_for_the_next(
     for number in order:
         message = envelope(various[number % len(various)])
         assert decode(encode(message), reader) == message
+
+
+def test_what_a_reader_remembers_of_large_messages_is_little() -> None:
+    reader = SnapshotReader()
+    message = pb.Envelope.FromString(encode(envelope(DeviceSnapshot())).partition(b"\0")[2])
+    message.devices.devices.add(pci_address="0000:03:00.0")
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            message.devices.devices[0].memory_ok.reason = f"{number} {'x' * 1_000_000}"
+            decode(b"devices\0" + message.SerializeToString(), reader)
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000
+    finally:
+        tracemalloc.stop()

@@ -126,6 +126,29 @@ def test_a_temperature_that_cannot_be_is_dropped_and_counted(library: Scenario, 
     assert device.tallies[Group.TEMPERATURE].dropped_samples == 1
 
 
+@pytest.mark.parametrize("value", [1e305, 1e7, math.inf, math.nan])
+def test_a_frequency_that_cannot_be_is_dropped_and_counted(library: Scenario, value: float) -> None:
+    device = library.device(line("frequency", actual=(value, 1150), request=2050))
+
+    assert [after(device, now).frequencies[0].actual_hertz for now in range(2)] == [None, 1_150_000_000]
+    assert device.tallies[Group.FREQUENCY].dropped_samples == 1
+
+
+@pytest.mark.parametrize("outcome", ["0x78000003", "0x70010000", "0x7ffffffe"])
+def test_a_memory_module_that_fails_counts_although_it_cannot_be_described(library: Scenario, outcome: str) -> None:
+    device = library.device(line("memory", health=(3, 1), size=1 << 30, kind=0, zesMemoryGetProperties=outcome))
+    first, second = after(device, 0), after(device, 1)
+
+    (module,) = first.memory
+    assert (module.health, module.kind, module.location) == (
+        MemoryHealth.CRITICAL,
+        MemoryKind.UNKNOWN,
+        MemoryLocation.UNKNOWN,
+    )
+    assert (first.memory_ok.verdict, second.memory_ok.verdict) == (Verdict.FAILED, Verdict.OK)
+    assert second.memory_bytes == 1 << 30
+
+
 def test_frequency_and_why_it_is_low(library: Scenario) -> None:
     device = library.device(
         line(
@@ -292,6 +315,15 @@ def test_one_sensor_in_trouble_costs_only_itself(library: Scenario) -> None:
 def test_components_that_cannot_be_found_now_are_found_later(library: Scenario, call: str) -> None:
     device = library.device(line("temperature", celsius=50), **{call: ("0x7ffffffe", "0")})
     assert [len(device.round(now).temperatures) for now in range(4)] == [0, 0, 1, 1]
+
+
+def test_a_device_that_slept_when_it_was_asked_who_it_is_is_asked_again(library: Scenario) -> None:
+    asleep = {"zesDeviceGetProperties": ("0x1", "0x1", "0")}
+    device = library.device(line("temperature", celsius=50), model="Flex", subdevices=2, **asleep)
+    readings = [device.round(now) for now in (0, 1, 5)]
+
+    assert [(reading.model, reading.subdevices) for reading in readings] == [("", None), ("", None), ("Flex", 2)]
+    assert {len(reading.temperatures) for reading in readings} == {1}
 
 
 def test_components_that_go_between_counting_and_listing(library: Scenario) -> None:

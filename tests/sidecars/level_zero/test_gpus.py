@@ -68,6 +68,22 @@ def test_a_lost_device_that_left_its_driver_was_pulled_out(tmp_path: Path) -> No
     assert (departures.gone, departures.back) == (set(), False)
 
 
+def test_one_that_came_and_went_while_nobody_looked_has_left(tmp_path: Path) -> None:
+    driver(tmp_path, "0000:04:00.0")
+    departures = Departures(tmp_path)
+    departures.look(SECOND, {"0000:03:00.0"}, 1, 0.0)
+    assert departures.gone == {"0000:03:00.0"}
+
+
+def test_the_only_one_that_was_plugged_in_after_the_start_has_left(tmp_path: Path) -> None:
+    departures = Departures(tmp_path)
+    driver(tmp_path, "0000:03:00.0")
+    departures.look(FIRST, (), 1, 0.0)
+    (tmp_path / "bus/pci/drivers/i915/0000:03:00.0").rmdir()
+    departures.look(FIRST, FIRST, 1, 0.0)
+    assert departures.gone == {"0000:03:00.0"}
+
+
 def test_a_device_that_is_not_called_lost_has_left_its_driver_when_that_has_lasted(tmp_path: Path) -> None:
     driver(tmp_path, "0000:03:00.0", "0000:04:00.0")
     departures = Departures(tmp_path)

@@ -300,6 +300,8 @@ def test_a_second_sidecar_waits_for_the_first_one_s_socket(library: Scenario) ->
         ),
         ([f"-socket=/{'x' * 100}/s.sock"], "expected a path whose directory has room for level-zero.sock"),
         (["--library"], "flag --library needs a value"),
+        (["--library="], "flag --library: expected a text of 1 to 4096 characters, found ''"),
+        (["--publish=ipc:///"], "flag --publish: expected ipc://"),
         (["--librar=x"], "did you mean --library"),
         (["serve"], "unexpected argument 'serve'"),
         (

@@ -117,6 +117,19 @@ async def test_a_device_without_an_address_is_a_problem_and_no_more(library: Sce
         assert problem.text == "zesDevicePciGetProperties: insufficient permissions (0x70010000)"
 
 
+@pytest.mark.parametrize("outcome", ["0x1", "0x70000007", "0x70000001", "0x7ffffffe"])  # it sleeps, or is in trouble
+async def test_a_device_that_does_not_give_its_address_yet_is_asked_again(library: Scenario, outcome: str) -> None:
+    library.says(*gpus(zesDevicePciGetProperties=outcome))
+    async with collecting(library) as collected:
+        await collected.reading(FIRST)
+        (problem,) = collected.reports[-1].snapshot.problems
+        assert problem.text.startswith("zesDevicePciGetProperties: ")
+
+        library.says(*gpus())
+        await collected.reading(SECOND)
+        assert (collected.reports[-1].snapshot.problems, collected.supervisor.starts) == ((), 1)
+
+
 async def test_a_driver_that_crashes_costs_a_restart_of_the_child(library: Scenario) -> None:
     library.says(*gpus())
     async with collecting(library) as collected:
@@ -149,6 +162,43 @@ async def test_a_device_whose_calls_crash_the_driver_costs_only_itself(library: 
         collected.supervisor.enumerate_again()
         await collected.reading(SECOND)
         assert collected.reports[-1].left_alone == ()
+
+
+@pytest.mark.parametrize("call", ["zesDevicePciGetProperties", "zesDeviceGetProperties"])
+async def test_a_device_that_crashes_the_driver_when_it_is_asked_who_it_is_costs_only_itself(
+    library: Scenario, call: str
+) -> None:
+    library.says(*gpus(**{call: "crash"}))
+    async with collecting(library) as collected:
+        await collected.reading(FIRST)
+        assert collected.supervisor.crashes == 2  # once with all at the same time, once one by one
+        report = collected.reports[-1]
+        assert (report.pci_addresses, report.left_alone) == ((FIRST,), ("device 1",))
+        assert [(problem.subject, problem.text[:19]) for problem in report.snapshot.problems] == [
+            ("device 1", "crashes its driver;")
+        ]
+
+        library.says(*gpus())
+        collected.supervisor.enumerate_again()
+        await collected.reading(SECOND)
+        assert collected.reports[-1].left_alone == ()
+
+
+async def test_nobody_is_left_when_the_only_device_crashes_the_driver(library: Scenario) -> None:
+    library.says(line("driver"), line("device", bdf=FIRST, zesDevicePciGetProperties="crash"))
+    async with collecting(library) as collected:
+        await collected.until(lambda: collected.reports and collected.reports[-1].left_alone == ("device 0",))
+        assert collected.reports[-1].snapshot.unavailable == ""
+
+
+@pytest.mark.parametrize("outcome", ["exit", "crash"])
+async def test_a_driver_that_ends_the_process_is_found_out_like_one_that_crashes(
+    library: Scenario, outcome: str
+) -> None:
+    library.says(*gpus(zesTemperatureGetState=outcome))
+    async with collecting(library) as collected:
+        await collected.until(lambda: collected.reports and collected.reports[-1].left_alone == (SECOND,))
+        await collected.reading(FIRST)
 
 
 async def test_a_child_that_is_killed_accuses_no_device(library: Scenario) -> None:

@@ -5,6 +5,7 @@ gRPC is told the kernel's time: it adds time-outs to it in Python and compares t
 a real machine both have jumped. What Python itself does with wall time, in logs, metrics and telemetry, is ours.
 """
 
+import datetime
 import os
 import sys
 import time
@@ -28,4 +29,11 @@ def _jumping_ns() -> int:
     return _time_ns() + _ahead() * 1_000_000_000
 
 
+class _Datetime(datetime.datetime):
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> "_Datetime":
+        return cls.fromtimestamp(_jumping(), tz)
+
+
 time.time, time.time_ns = _jumping, _jumping_ns
+datetime.datetime = _Datetime  # type: ignore[misc]

@@ -46,9 +46,16 @@ class Components(Generic[C]):
 
     def ready(self, calls: Calls) -> list[C]:
         """Those that are described; what fails now is tried again when the policy of `calls` allows."""
+        return [component for component in self.all(calls) if component.described]
+
+    def all(self, calls: Calls) -> list[C]:
+        """Those that are not described too, for what can be read without."""
         if self._found is None:
             self._found = self._find(calls)
-        return [component for component in self._found or () if component.described or component.describe(calls)]
+        for component in self._found or ():
+            if not component.described:
+                component.describe(calls)
+        return self._found or []
 
     def _find(self, calls: Calls) -> list[C] | None:
         found = []

@@ -1,7 +1,8 @@
 """Frequencies of each domain, and why they are lower than requested."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import byref
+from typing import TypeVar
 
 from xpu_shared.telemetry.kinds import FrequencyKind, ThrottleReason
 from xpu_shared.telemetry.readings import FrequencyDomain
@@ -12,8 +13,10 @@ from xpu_sidecars.level_zero.component_structures import (
     FrequencyState,
     FrequencyThrottleTime,
 )
-from xpu_sidecars.level_zero.formulas import hertz, share
+from xpu_sidecars.level_zero.formulas import hertz, share, volts
 from xpu_sidecars.level_zero.groups.component import Components, DeviceHandle, Rate, kind_of, place
+
+V = TypeVar("V")
 
 KINDS = (FrequencyKind.GPU, FrequencyKind.MEMORY, FrequencyKind.MEDIA)
 UNTHROTTLED: frozenset[ThrottleReason] = frozenset()
@@ -55,14 +58,22 @@ class _Domain:
         return FrequencyDomain(
             kind=self._kind,
             subdevice=self._subdevice,
-            actual_hertz=hertz(state.actual) if alive else None,
-            requested_hertz=hertz(state.request) if alive else None,
+            actual_hertz=_known(calls, state.actual, hertz) if alive else None,
+            requested_hertz=_known(calls, state.request, hertz) if alive else None,
             min_hertz=hertz(self._range.min),
             max_hertz=hertz(self._range.max),
-            volts=state.currentVoltage if alive and state.currentVoltage >= 0 else None,
+            volts=_known(calls, state.currentVoltage, volts) if alive else None,
             throttle_reasons=_reasons(state.throttleReasons) if alive else None,
             throttled_ratio=ratio,
         )
+
+
+def _known(calls: Calls, value: float, unit: Callable[[float], V | None]) -> V | None:
+    """A measurement; a negative one is not known, and one that cannot be is dropped and counted."""
+    found = unit(value)
+    if found is None and not value < 0:
+        calls.drop()
+    return found
 
 
 def _reasons(bits: int) -> frozenset[ThrottleReason]:

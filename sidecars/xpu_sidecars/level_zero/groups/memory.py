@@ -53,7 +53,7 @@ class _Module:
         self._rate = Rate(per_second)
 
     def describe(self, calls: Calls) -> bool:
-        self.described = calls.ask("zesMemoryGetProperties", self._handle, byref(self._properties))
+        self.described = calls.ask_for_more("zesMemoryGetProperties", self._handle, byref(self._properties))
         if self.described:
             self._subdevice = place(self._properties, self._subdevice)
         return self.described
@@ -67,9 +67,11 @@ class _Module:
             total = bandwidth.readCounter + bandwidth.writeCounter
             throughput = self._rate.of(calls, total, bandwidth.timestamp)
         return MemoryModule(
-            kind=KINDS.get(constant.type, MemoryKind.UNKNOWN),
+            kind=KINDS.get(constant.type, MemoryKind.UNKNOWN) if self.described else MemoryKind.UNKNOWN,
             subdevice=self._subdevice,
-            location=kind_of(LOCATIONS, constant.location, MemoryLocation.UNKNOWN),
+            location=kind_of(LOCATIONS, constant.location, MemoryLocation.UNKNOWN)
+            if self.described
+            else MemoryLocation.UNKNOWN,
             health=kind_of(HEALTHS, state.health, MemoryHealth.UNKNOWN) if alive else MemoryHealth.UNKNOWN,
             physical_bytes=constant.physicalSize or None,
             size_bytes=(state.size or None) if alive else None,
@@ -88,4 +90,5 @@ class Memory:
         self._modules = Components("zesDeviceEnumMemoryModules", devices, _Module)
 
     def sample(self, calls: Calls) -> tuple[MemoryModule, ...]:
-        return tuple(module.read(calls) for module in self._modules.ready(calls))
+        """A module that fails counts also when its driver does not tell what kind of module it is."""
+        return tuple(module.read(calls) for module in self._modules.all(calls))
