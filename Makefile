@@ -22,7 +22,7 @@ test: $(INSTALLED)  ## Run the tests.
 
 CLUSTER_TESTS ?= tests/cluster
 test-cluster: $(INSTALLED)  ## Run the tests that need a real cluster; CONTRIBUTING.md says how to have one.
-	$(BIN)/pytest $(CLUSTER_TESTS) -o faulthandler_timeout=400
+	$(BIN)/pytest $(CLUSTER_TESTS) -v -rP -o faulthandler_timeout=400
 
 install: $(INSTALLED)  ## Create or update .venv: all programs, all extras, the development tools.
 
@@ -43,13 +43,17 @@ figures: $(INSTALLED)  ## Measure, and renew docs/figures.md: on a machine that 
 
 # The tests of manifests and chart are left out where these, or others on PATH, are not there.
 TOOLS := build/tools
-tools: $(TOOLS)/helm $(TOOLS)/kustomize  ## Build Helm and kustomize, for the tests of manifests; needs Go.
+tools: $(TOOLS)/helm $(TOOLS)/kustomize $(TOOLS)/kinds  ## Build Helm, kustomize and a checker of objects, for the tests of manifests; needs Go.
 
 $(TOOLS)/helm:
 	GOBIN=$(CURDIR)/$(TOOLS) go install helm.sh/helm/v3/cmd/helm@v3.22.0
 
 $(TOOLS)/kustomize:
 	GOBIN=$(CURDIR)/$(TOOLS) go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
+
+KINDS := tests/deploy/kinds
+$(TOOLS)/kinds: $(KINDS)/main.go $(KINDS)/go.mod $(KINDS)/go.sum
+	cd $(KINDS) && go build -o $(CURDIR)/$(TOOLS)/kinds .
 
 FUZZ ?= 1000000
 FUZZERS := .venv/fuzzers-installed

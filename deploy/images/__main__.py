@@ -4,7 +4,7 @@
 
 Environment: BASE_IMAGE, a Debian with Python; by default one is made with debian-base, once. SOURCE_DATE_EPOCH, by
 default the commit's time. LEVEL_ZERO_PACKAGES, a directory with Debian packages of Intel's driver for
-intel-gpu-levelzero. IMAGES_DIR, by default build/images.
+the sidecars that ask it. IMAGES_DIR, by default build/images.
 """
 
 import gzip
@@ -23,7 +23,7 @@ from images.table import PROJECT, Image, images, version
 
 OWN_BASE = "localhost/xpu-base"
 EARLIEST = 1580601600  # of a wheel when there is no commit: zip archives know no time before 1980
-SIDECAR = "intel-gpu-levelzero"
+ASK_THE_DRIVER = frozenset({"intel-gpu-levelzero", "intel-xpumanager-sidecar"})
 
 
 def main(names: Sequence[str]) -> int:
@@ -38,7 +38,7 @@ def main(names: Sequence[str]) -> int:
     drivers = driver_packages()
     for name in names or known:
         context = directory / name
-        make_context(known[name], context, wheel=wheel, drivers=drivers if name == SIDECAR else (), time=time)
+        make_context(known[name], context, wheel=wheel, drivers=drivers if name in ASK_THE_DRIVER else (), time=time)
         build(known[name], context, base=base, time=time)
         shutil.rmtree(context)
     return 0
@@ -51,7 +51,7 @@ def own_base() -> str:
 
 
 def driver_packages() -> list[Path]:
-    """The Debian packages for the Level-Zero sidecar that the environment names."""
+    """The Debian packages of the driver that the environment names."""
     given = os.environ.get("LEVEL_ZERO_PACKAGES")
     if not given:
         return []

@@ -19,7 +19,7 @@ PLATFORM = "x86_64-manylinux_2_28"
 HERE = Path(__file__).parent
 RUN_INSIDE = ("__init__.py", "components.py", "tree.py")
 EVERYONES = frozenset({"xpu_shared", "xpu_wire"})  # packages of ours that every program has
-NAMES_ITS_SIBLINGS = frozenset({"xpu_plugins/node_agent"})  # a program that imports any package beside its own
+NAMES_ITS_SIBLINGS = frozenset({"xpu_plugins/node_agent"})  # imports packages beside its own by names that are texts
 
 
 def make_wheel(directory: Path, time: int) -> Path:

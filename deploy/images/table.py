@@ -3,7 +3,10 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+from images.imports import reached
 
 PROJECT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("images.toml")
@@ -21,10 +24,11 @@ class Image:
         """What the image runs."""
         return next(iter(self.programs))
 
-    @property
+    @cached_property
     def packages(self) -> frozenset[str]:
-        """The packages of ours that its programs are in, as directories of the wheel, e.g. xpu_plugins/gpu."""
-        return frozenset("/".join(entry_point.split(".")[:2]) for entry_point in self.programs.values())
+        """The packages of ours that its programs import, as directories of the wheel, e.g. xpu_plugins/gpu."""
+        modules = (entry_point.partition(":")[0] for entry_point in self.programs.values())
+        return frozenset("/".join(module.split(".")[:2]) for module in reached(modules))
 
 
 def images() -> list[Image]:

@@ -44,7 +44,7 @@ class Watch:
                 self.looks += 1
 
         thread = threading.Thread(target=look)
-        with self._cluster.following("pods", "-l", f"app={self._installation.name}") as seen:
+        with self._cluster.following("pods", "-l", self._installation.selector) as seen:
             thread.start()
             try:
                 yield

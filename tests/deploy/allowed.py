@@ -15,6 +15,7 @@ PRIVILEGED = {
 }
 CAPABILITIES = {
     ("xpu-level-zero-sidecar", "intel-gpu-levelzero"): {"SYS_ADMIN": "drivers count how busy engines are for it only"},
+    ("xpu-xelink-sidecar", "xelink-sidecar"): {"SYS_ADMIN": "drivers tell of fabric ports to it only"},
 }
 HOST_PATHS = {
     "/dev": HostPath(

@@ -1,4 +1,7 @@
-"""Kubernetes' own schemas, without a cluster: what an API server of a version would refuse, unknown fields included."""
+"""What API servers would refuse, unknown fields included, without one.
+
+Kubernetes' own kinds are held against the schemas of two versions, other projects' kinds against these projects' types.
+"""
 
 import json
 from collections.abc import Iterable
@@ -7,6 +10,7 @@ from functools import cache
 import kubernetes_validate
 
 from deploy.rendering import Object
+from deploy.tools import kinds, run
 
 VERSIONS = ("1.34", "1.37")  # the oldest and the newest that are supported
 FOREIGN = {  # kinds of others, whose definitions come with their own programs
@@ -19,6 +23,12 @@ FOREIGN = {  # kinds of others, whose definitions come with their own programs
 
 def faults(objects: Iterable[Object]) -> list[str]:
     return [fault for one in objects if one["kind"] not in FOREIGN for fault in _of(json.dumps(one))]
+
+
+def foreign_faults(objects: Iterable[Object]) -> list[str]:
+    done = run([kinds()], text=json.dumps([one for one in objects if one["kind"] in FOREIGN]))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 @cache

@@ -11,7 +11,7 @@ from deploy.arguments import refusals
 from deploy.pods import pods
 from deploy.rendering import CHART, NAMESPACE, CannotRenderError, Object, built, templated
 from deploy.rules import violations
-from deploy.schemas import faults
+from deploy.schemas import FOREIGN, faults, foreign_faults
 from deploy.tools import ROOT
 
 Values = dict[str, Any]
@@ -60,6 +60,7 @@ MATRIX: dict[str, Values] = {
         "levelZeroSidecar.labels": "node",
         "xelinkSidecar.labels": "node",
     },
+    "links of fabric ports": {**LINKS, **HEALTH, **WATCHED, "xelinkSidecar.source": "native"},
     "links without labels": {**LINKS, **DAEMONSET, "xelinkSidecar.labels": "none"},
     "provisioning": PROVISIONED,
     "provisioning by files": {
@@ -119,6 +120,13 @@ def test_it_renders_and_is_sound(values: Values, tmp_path: Path) -> None:
     assert elsewhere <= {"Role", "RoleBinding"}  # for Events on nodes, which are in the namespace default
 
 
+def test_objects_of_other_projects_are_what_these_know() -> None:
+    objects = [one for values in MATRIX.values() for one in templated(values) if one["kind"] in FOREIGN]
+
+    assert {one["kind"] for one in objects} == FOREIGN
+    assert foreign_faults(objects) == []
+
+
 REFUSED: list[tuple[Values, str]] = [
     ({"gpu.shared": 2}, "additional properties 'shared' not allowed"),
     ({"fpga.enabled": True}, "additional properties 'fpga' not allowed"),
@@ -138,6 +146,12 @@ REFUSED: list[tuple[Values, str]] = [
     ({"provisioning.enabled": True}, "provisioning.enabled needs dsa.enabled, iaa.enabled or dlb.enabled"),
     ({"provisioning.dsa.config": {"dsa.txt": ""}}, "dsa.txt"),
     ({"xelinkSidecar.enabled": True, "gpu.enabled": False}, "xelinkSidecar.enabled needs gpu.enabled"),
+    ({**LINKS, "xelinkSidecar.source": "xpumd"}, "/xelinkSidecar/source"),
+    ({**LINKS, **DAEMONSET, "xelinkSidecar.source": "native"}, "both ask for gpu.intel.com/monitoring"),
+    (
+        {**LINKS, "xelinkSidecar.source": "native", "gpu.monitoringMode": "split"},
+        "xelinkSidecar.source=native needs gpu.monitoringMode=single",
+    ),
     ({"nodeAgent.enabled": True}, "nodeAgent.enabled and gpu.enabled"),
     ({**AGENT, "dsa.enabled": True, "nodeAgent.config": {"families": "dsa,iaa"}}, "nodeAgent.enabled and dsa.enabled"),
 ]
@@ -197,6 +211,10 @@ SAME: list[tuple[str, Values]] = [
     ),
     ("level_zero_sidecar/overlays/gpu_plugin", PAIR),
     ("gpu_plugin/overlays/xelink", {**NFD, **LINKS, "gpu.monitoring": True, "gpu.logLevel": 2}),
+    (
+        "gpu_plugin/overlays/xelink-native",
+        {**NFD, **LINKS, "xelinkSidecar.source": "native", "gpu.logLevel": 2},
+    ),
     ("gpu_plugin/overlays/events", {**HEALTH, "pods.events": True}),
     ("dlb_plugin/overlays/dlb_initcontainer", {**ONLY["dlb"], "provisioning.enabled": True}),
     ("sgx_plugin/overlays/epc-register", MATRIX["enclave memory"]),

@@ -12,6 +12,7 @@ import yaml
 from deploy.rendering import KUSTOMIZE
 from images.bill import bill, read_components
 from images.context import is_needed
+from images.imports import reached
 from images.table import PROJECT, Image, images, project
 
 IMAGES = {image.name: image for image in images()}
@@ -72,6 +73,7 @@ EVERYONES = {"xpu_shared/cdi.py", "xpu_wire/telemetry_pb2.py", "xpu_device_plugi
     [
         ("intel-gpu-plugin", {"xpu_plugins/__init__.py", "xpu_plugins/gpu/scan.py"}),
         ("intel-gpu-levelzero", {"xpu_sidecars/__init__.py", "xpu_sidecars/level_zero/library.py"}),
+        ("intel-xpumanager-sidecar", {"xpu_sidecars/__init__.py", "xpu_sidecars/level_zero/library.py"}),
         ("xpu-node-agent", {name for name in FILES if name.startswith("xpu_plugins/")}),
     ],
 )
@@ -133,4 +135,11 @@ def test_an_archive_that_does_not_say_what_it_is_made_of_is_named(tmp_path: Path
 def test_an_image_is_its_first_program() -> None:
     image = Image(name="x", extra="gpu", programs={"sub/one": "a.b.c:main", "two": "a.d.e:main"}, title="X")
     assert image.program == "sub/one"
-    assert image.packages == {"a/b", "a/d"}
+
+
+def test_an_image_has_what_its_programs_import_also_inside_of_functions_and_from_a_sibling() -> None:
+    xelink = {"xpu_sidecars/xelink", "xpu_sidecars/level_zero"}  # which has the library's declarations
+
+    assert xelink <= IMAGES["intel-xpumanager-sidecar"].packages
+    assert reached(["xpu_plugins.gpu.__main__"]) >= {"xpu_plugins.gpu.wsl_plugin", "xpu_shared.inventory"}
+    assert reached(["json", "xpu_plugins.nothing"]) == frozenset()

@@ -10,7 +10,7 @@ from deploy.arguments import refusals
 from deploy.pods import pods
 from deploy.rendering import KUSTOMIZE, built, kustomizations
 from deploy.rules import violations
-from deploy.schemas import faults
+from deploy.schemas import faults, foreign_faults
 from deploy.tools import ROOT
 
 # What other people's commands name; these directories stay.
@@ -31,6 +31,7 @@ PUBLIC = [
     "gpu_plugin/overlays/nfd_labeled_nodes",
     "gpu_plugin/overlays/wsl",
     "gpu_plugin/overlays/xelink",
+    "gpu_plugin/overlays/xelink-native",
     "gpu_plugin/overlays/xpumd",
     "iaa_plugin",
     "iaa_plugin/base",
@@ -46,11 +47,18 @@ PUBLIC = [
     "sgx_plugin/overlays/epc-nfd",
     "sgx_plugin/overlays/epc-register",
     "xpumanager_sidecar",
+    "xpumanager_sidecar/overlays/native",
 ]
 
 
 def test_the_public_directories_are_there() -> None:
     assert set(PUBLIC) <= set(kustomizations())
+
+
+def test_the_rules_for_node_features_are_what_nfd_knows() -> None:
+    objects = built("nfd/overlays/node-feature-rules")
+    assert {one["kind"] for one in objects} == {"NodeFeatureRule"}
+    assert foreign_faults(objects) == []
 
 
 @pytest.mark.parametrize("directory", kustomizations())

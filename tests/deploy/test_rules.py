@@ -11,7 +11,7 @@ from deploy.allowed import CAPABILITIES, HOST_PATHS, PRIVILEGED, TOKENS, UNCONFI
 from deploy.arguments import refusals
 from deploy.rendering import KUSTOMIZE, Object
 from deploy.rules import violations
-from deploy.schemas import faults
+from deploy.schemas import faults, foreign_faults
 from deploy.tools import ROOT
 
 Change = Callable[[Object, Object], object]  # of a pod's spec, and of its container
@@ -107,6 +107,25 @@ def test_what_an_api_server_refuses_is_named_for_each_version(change: Change) ->
         "DaemonSet intel-gpu-plugin, 1.34",
         "DaemonSet intel-gpu-plugin, 1.37",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("monitoring.coreos.com/v1 PodMonitor", {"selector": {}, "endpoints": []}),  # a ServiceMonitor's
+        ("monitoring.coreos.com/v1 ServiceMonitor", {"selector": {}, "endpoints": [{"honorLabels": "yes"}]}),
+        (
+            "monitoring.coreos.com/v1 PrometheusRule",
+            {"groups": [{"name": "a", "rules": [{"alarm": "x", "expr": "1"}]}]},
+        ),
+        ("nfd.k8s-sigs.io/v1alpha1 NodeFeatureRule", {"rules": [{"name": "a", "label": {}}]}),
+        ("monitoring.coreos.com/v2 PodMonitor", {"selector": {}}),
+    ],
+)
+def test_what_another_project_does_not_know_is_named(kind: str, spec: Object) -> None:
+    version, name = kind.split()
+    (line,) = foreign_faults([{"apiVersion": version, "kind": name, "metadata": {"name": "changed"}, "spec": spec}])
+    assert line.startswith(f"{name} changed: ")
 
 
 def test_every_exception_is_explained_on_the_security_page() -> None:

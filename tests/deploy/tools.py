@@ -31,7 +31,14 @@ def helm() -> str:
     pytest.skip("needs helm: `make tools` builds it where there is Go")
 
 
-def run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
-    """Offline: a command that wants the network fails."""
+def kinds() -> Path:
+    """The program that knows objects of other projects: `kinds/main.go`."""
+    if not (TOOLS / "kinds").exists():
+        pytest.skip("needs build/tools/kinds: `make tools` builds it where there is Go")
+    return TOOLS / "kinds"
+
+
+def run(command: Sequence[str | Path], *, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Offline: a command that wants the network fails. `text` is its standard input."""
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | nowhere)
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, env=os.environ | nowhere)

@@ -50,14 +50,21 @@ def test_every_reason_is_on_the_page() -> None:
     assert [reason for reason in sorted(reasons) if f"`{reason}`" not in PAGE] == []
 
 
-def test_the_manifest_is_taken() -> None:
-    (document,) = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
-    (container,) = document["spec"]["template"]["spec"]["containers"]
+def test_the_directories_that_it_is_deployed_from_are_there_and_publish_where_the_page_says() -> None:
+    section = PAGE.partition("## Deploying it")[2].partition("\n## ")[0]
+    directories = re.findall(r"`((?:gpu_plugin|xpumanager_sidecar)[\w/-]*)`", section)
+    (told,) = re.findall(r"`--telemetry=(\S+)`", section)
+
+    assert len(directories) == 4
+    assert [
+        name for name in directories if not (ROOT / "deploy/kustomize" / name / "kustomization.yaml").exists()
+    ] == []
+    manifest = yaml.safe_load((ROOT / "deploy/kustomize/xpumanager_sidecar/base/xpu-xelink-sidecar.yaml").read_text())
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
     settings = load(XelinkSettings, container["args"], program="x", description="x").settings
-    mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
-    (endpoint,) = settings.endpoints
-    assert endpoint.startswith(f"ipc://{mounts[0]}/")
-    assert str(settings.label_file.parent) == mounts[1]
+    assert settings.endpoints == (told,)
+    assert container["image"] == "intel/intel-xpumanager-sidecar"
+    assert f"`{container['image']}`" in section
 
 
 def read(found: dict[str, str]) -> str:

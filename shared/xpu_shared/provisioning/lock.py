@@ -1,5 +1,6 @@
 """One run at a time: a lock on a file, which ends with the process that holds it however that ends."""
 
+import errno
 import fcntl
 import os
 import time
@@ -22,22 +23,40 @@ class LockError(Exception):
 
 
 @contextmanager
-def locked(path: Path, *, clock: Clock = time, patience: float = PATIENCE) -> Iterator[None]:
+def locked(
+    path: Path, *, instead: Path | None = None, clock: Clock = time, patience: float = PATIENCE
+) -> Iterator[None]:
     """Hold the lock.
 
+    Args:
+        instead: a directory that is locked where the file would be on a read-only file system.
     Raises:
         LockError: another run holds it for longer than `patience` seconds, or the file cannot be made.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = _opened(path)
     except OSError as error:
-        raise LockError(f"lock file {path}: {reason(error)}") from None
+        if error.errno != errno.EROFS or instead is None:
+            raise LockError(f"lock file {path}: {reason(error)}") from None
+        log.info("a read-only place, locks a directory instead", lock=path, directory=instead)
+        path, descriptor = instead, _opened_directory(instead)
     try:
         _wait(descriptor, path, clock, patience)
         yield
     finally:
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _opened_directory(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise LockError(f"lock on directory {path}: {reason(error)}") from None
 
 
 def _wait(descriptor: int, path: Path, clock: Clock, patience: float) -> None:

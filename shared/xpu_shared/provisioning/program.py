@@ -158,7 +158,7 @@ class Job:
         """Make the writes; returns the exit code."""
         outcomes: list[Outcome] = []
         try:
-            with locked(self.lock, clock=self.clock):
+            with locked(self.lock, instead=self.settings.lock_directory, clock=self.clock):
                 outcomes.extend(self._outcomes())
                 changed = [outcome.device for outcome in outcomes if outcome.result is Result.CHANGED]
                 afterwards = self.provisioner.settle(changed, self.clock)

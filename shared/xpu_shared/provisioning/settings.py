@@ -46,3 +46,8 @@ class ProvisioningSettings:
             return self.lock_file
         directory = Path("/run/xpu") if self.sysfs_root == SYS else self.sysfs_root.absolute().parent
         return directory / f"{program}.lock"
+
+    @property
+    def lock_directory(self) -> Path | None:
+        """What is locked where the default file cannot be made. Of the host's sysfs all pods see the same directory."""
+        return self.sysfs_root / "devices" if self.lock_file is None else None

@@ -48,24 +48,31 @@ def _line(by_name: dict[str, tuple[int, Gpu]], local: End, remote: End, lanes: i
 
 
 class XpuManager:
-    """Serves the page on 127.0.0.1 until closed.
+    """Serves the page until closed.
 
     Args:
         text: makes the page of now; called in the server's threads.
+        host: the address of this machine where it listens.
         tls: for HTTPS.
         token: that requests must bear; empty: none.
     """
 
     def __init__(
-        self, text: Callable[[], str], *, port: int = 0, tls: ssl.SSLContext | None = None, token: str = ""
+        self,
+        text: Callable[[], str],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        token: str = "",
     ) -> None:
         handler = type("BoundHandler", (_Handler,), {"text": staticmethod(text), "token": token})
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        self._server = ThreadingHTTPServer((host, port), handler)
         self._server.daemon_threads = True
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         scheme = "http" if tls is None else "https"
-        self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}/metrics"
+        self.url = f"{scheme}://{host}:{self._server.server_address[1]}/metrics"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL,), daemon=True)
         self._thread.start()
 

@@ -29,7 +29,7 @@
 {{- if .enabled }}
 - name: xpu-xelink-sidecar
   api: {{ eq .labels "node" }}
-  anywhere: true  # XPU Manager may be at any address
+  anywhere: {{ eq .source "xpum" }}  # XPU Manager may be at any address
   ports:
     - {name: xelink, port: 9102}
 {{- end }}
