@@ -72,6 +72,15 @@ def test_another_driver_is_another_resource(truth: Truth) -> None:
     assert states(truth) == {"i915 card0-0": {HEALTHY}, "i915 card1-0": {UNHEALTHY}, "xe card1-0": {HEALTHY}}
 
 
+def test_a_device_that_is_back_at_once_is_not_surely_free_while_the_list_without_it_may_still_come(
+    truth: Truth,
+) -> None:
+    truth.pulled("gpu1", 10.0)
+    truth.plugged("gpu1", Gpu(card=1), 10.2)
+
+    assert (truth.surely_free(I915, 10.3), truth.surely_free(I915, 13.0)) == (1, 2)
+
+
 def test_every_kind_of_difference_is_told(truth: Truth) -> None:
     seen = {(I915, "card0-0"): UNHEALTHY, (XE, "card7-0"): HEALTHY}
 

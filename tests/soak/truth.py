@@ -19,6 +19,7 @@ from xpu_simulator.level_zero.faults import WELL, Fault
 
 HEALTHY, UNHEALTHY, ABSENT = "Healthy", "Unhealthy", "absent"
 ENCLAVES = 110  # by default
+UNDER_WAY = 2.0  # seconds for which a list made before a device was plugged in may still be on its way
 
 Id = tuple[str, str]  # resource and id
 
@@ -88,6 +89,7 @@ class Truth:
     _listed: set[Id] = field(default_factory=set)  # what the plugin has surely seen since it was started
     faults: dict[str, Fault] = field(default_factory=dict)
     reach: Reach = field(default_factory=Reach)
+    _plugged_at: dict[str, float] = field(default_factory=dict)  # by name of the device
     _told: dict[str, bool] = field(default_factory=dict)  # whether a GPU is ill as far as its plugin has surely heard
 
     @property
@@ -126,9 +128,18 @@ class Truth:
         return frozenset(name for name, fault in self.faults.items() if troubled(fault))
 
     def surely_free(self, resource: str, now: float) -> int:
-        """How many devices a pod has to get."""
+        """How many devices a pod has to get.
+
+        One that was pulled out and is back at once does not count: the list without it may still come.
+        """
         healthy = {id_ for id_, states in self.expected(now).items() if states == {HEALTHY} and id_[0] == resource}
-        return len(healthy - self.held)
+        fresh = {
+            id_
+            for name, device in self.present.items()
+            if now - self._plugged_at.get(name, -UNDER_WAY) < UNDER_WAY
+            for id_ in ids_of(device)
+        }
+        return len(healthy - self.held - fresh)
 
     def seen(self, now: float) -> None:
         """All was seen to be as it has to be."""
@@ -145,6 +156,7 @@ class Truth:
         for id_ in ids_of(device):
             self._gone.pop(id_, None)
         self.present[name] = device
+        self._plugged_at[name] = now
         self._replugged(name, device, now)
 
     def pulled(self, name: str, now: float) -> None:
