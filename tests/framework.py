@@ -17,7 +17,7 @@ from xpu_simulator.kubelet.events import ListReceived
 from xpu_simulator.kubelet.simulated import SimulatedKubelet
 
 RESOURCE = "demo.intel.com/unit"
-QUICK = Timings(deadline=2.0, patience=0.3, settle=0.2, holders=0.1, other_instance=0.1)
+QUICK = Timings(deadline=2.0, patience=0.3, settle=0.2, holders=0.1, quiet_holders=0.1, other_instance=0.1)
 
 
 def unit(name: str, *, health: Health = Health.HEALTHY) -> Device:

@@ -10,6 +10,7 @@ from xpu_shared.acceptance import accept
 from xpu_shared.cdi import CdiDirectory, CdiError
 from xpu_shared.counters import ResourceCounters, ScanCounters
 from xpu_shared.device import CdiDevice, Problem, ScanResult
+from xpu_shared.holding import Holding
 from xpu_shared.inventory import Inventory, Snapshot
 from xpu_shared.judging import judged
 from xpu_shared.kernel.uevents import Uevent
@@ -91,7 +92,6 @@ class Family:
         self.servers: dict[str, list[Server]] = {}  # by device type, one for each way of registration
         self._settings = settings
         self._places = places
-        self._pod_resources = pod_resources
         self._timings = timings
         self._on_turns = on_turns
         self._cdi = CdiDirectory(settings.cdi_dir, plugin.cdi_kinds if isinstance(plugin, OwnsCdiKinds) else ())
@@ -101,7 +101,7 @@ class Family:
         self._found: ScanResult | None = None  # of the last scan
         self._judgement_due = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
-        pod_resources.listen(self._holders_changed)
+        self._holding = Holding(plugin.namespace, self.inventory, pod_resources, on_change=self.event)
 
     @property
     def unregistered(self) -> list[str]:
@@ -150,12 +150,12 @@ class Family:
     def _outcome(self, found: ScanResult) -> Judged:
         """Work out what becomes of a scan's result; off the event loop, because it may take long."""
         base = {device_type: self.inventory.snapshot(device_type) for device_type in self.inventory.device_types}
-        holders = self._pod_resources.holders
+        holders = self._holding.holders
         worked_out = outcome(
             self.plugin.namespace,
             judged(self.plugin, found),
             base,
-            held=self._held,
+            held=self._holding.ids,
             retention=self._retention,
             now=time.monotonic(),
         )
@@ -180,24 +180,17 @@ class Family:
 
     def _collect(self, found: list[CdiDevice]) -> None:
         retention = self._settings.lost_device_retention
-        held = [
-            device.cdi
-            for device_type in self.inventory.device_types
-            for id_ in self._held(device_type)
-            if (device := self.inventory.snapshot(device_type).devices.get(id_)) and device.cdi
-        ]
+        held = self._holding.listed_cdi_devices()
         for path in self._cdi.collect(found, retention=retention, now=time.monotonic(), held=held):
             log.info("removed the CDI file of a device that is gone", file=path)
 
     def remove_cdi_files(self) -> None:
         """Remove those of devices that nobody holds, at the end; none as long as it is not clear which these are."""
-        held = {type_: self._held(type_) for type_ in self.inventory.device_types}
-        listed = {type_: self.inventory.snapshot(type_).devices for type_ in held}
-        if self._found is None or any(not ids <= listed[type_].keys() for type_, ids in held.items()):
+        kept = self._holding.cdi_devices()
+        if self._found is None or kept is None:
             return
-        kept = [device.cdi for type_, ids in held.items() for id_ in ids if (device := listed[type_][id_]).cdi]
         try:
-            self._cdi.collect([], retention=0.0, now=time.monotonic(), held=[cdi for cdi in kept if cdi])
+            self._cdi.collect([], retention=0.0, now=time.monotonic(), held=kept)
         except CdiError as error:
             log.warning("CDI files are left", plugin=self.plugin.namespace, reason=error)
 
@@ -232,20 +225,7 @@ class Family:
             self._on_turns(listed.turned)
             if device_type not in self.servers and listed.snapshot.devices:
                 self._serve(device_type)
-        if self._pod_resources.holders is not worked_out.holders:  # they changed meanwhile, perhaps unheard
-            self._holders_changed()
-
-    def _held(self, device_type: str) -> frozenset[str]:
-        """The ids of the type that containers hold, as far as the kubelet has told."""
-        return self._pod_resources.held(f"{self.plugin.namespace}/{device_type}")
-
-    def _holders_changed(self) -> None:
-        """A tombstone may no longer be needed, or one is needed for a device that this process never saw."""
-        for device_type in self.inventory.device_types:
-            snapshot = self.inventory.snapshot(device_type)
-            if snapshot.gone_since or not self._held(device_type) <= snapshot.devices.keys():
-                self.event()
-                return
+        self._holding.published(worked_out_with=worked_out.holders)
 
     def _counters(self, device_type: str) -> ResourceCounters:
         return self.resources.setdefault(device_type, ResourceCounters())
@@ -263,6 +243,7 @@ class Family:
                 counters=counters,
                 streams=streams,
                 device_list=self._settings.device_list,
+                on_allocated=self._holding.allocated,
             )
 
         self.servers[device_type] = [

@@ -68,7 +68,11 @@ class Runner:
     async def _work(self) -> None:
         settings = self._settings
         places = kubelet.places(settings)
-        pod_resources = PodResources(settings.kubelet_dir / "pod-resources/kubelet.sock", period=self._timings.holders)
+        pod_resources = PodResources(
+            settings.kubelet_dir / "pod-resources/kubelet.sock",
+            period=self._timings.holders,
+            quiet_period=self._timings.quiet_holders,
+        )
         watcher = DirectoryWatcher()
         for directory, _ in places:
             watcher.watch(directory.path, directory.look)

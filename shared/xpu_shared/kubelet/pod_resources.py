@@ -4,6 +4,7 @@ Without the kubelet's socket (it needs a mount of its own) everything else works
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -28,20 +29,38 @@ log = Log("pod resources")
 class PodResources:
     """The newest answer of the kubelet. An old one stays while the kubelet is down: its pods go on running."""
 
-    def __init__(self, socket: Path, *, period: float = 10.0) -> None:
-        """`period` is the time between refreshes in seconds."""
+    def __init__(self, socket: Path, *, period: float = 10.0, quiet_period: float | None = None) -> None:
+        """Make it ready to run.
+
+        Args:
+            period: seconds between refreshes.
+            quiet_period: seconds between refreshes as long as the kubelet answers, nobody expects news and no listener
+                is in doubt; `period` by default. Each question has gRPC's threads look for more work for seconds.
+        """
         self.holders: Holders = {}
         self.claims: Claims = {}
         self.last_success = 0.0  # monotonic seconds; 0: never
         self._socket = socket
         self._period = period
+        self._quiet_period = period if quiet_period is None else quiet_period
+        self._news_expected = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
+        self._doubts: list[Callable[[], bool]] = []
         self._trouble: str | None = None
         self._connection: _Connection | None = None
 
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called after each change of `holders` or `claims`."""
+    def listen(self, listener: Callable[[], None], *, in_doubt: Callable[[], bool] = lambda: False) -> None:
+        """Have `listener` called after each change of `holders` or `claims`.
+
+        Args:
+            in_doubt: tells whether something depends now on who holds a device.
+        """
         self._listeners.append(listener)
+        self._doubts.append(in_doubt)
+
+    def expect_news(self) -> None:
+        """Have the kubelet asked within a period: something happened after which other containers may hold devices."""
+        self._news_expected.set()
 
     def held(self, resource: str) -> frozenset[str]:
         """The ids of a resource that some container holds."""
@@ -51,10 +70,18 @@ class PodResources:
         """Refresh until cancelled."""
         try:
             while True:
-                await self.refresh()
-                await asyncio.sleep(self._period)
+                quiet = await self.refresh() and not any(in_doubt() for in_doubt in self._doubts)
+                if not quiet or await self._news_within(self._quiet_period):
+                    self._news_expected.clear()
+                    await asyncio.sleep(self._period)
         finally:
             await self.close()
+
+    async def _news_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self._news_expected.wait()
+        return False
 
     async def refresh(self) -> bool:
         """Ask the kubelet once; False when it does not answer, and what was known stays."""

@@ -36,7 +36,8 @@ class Timings:
     deadline: float = 15.0  # of the Register call, within which the kubelet calls back
     patience: float = 30.0  # without a stream after a successful Register
     settle: float = 1.0  # between the end of our streams and the next Register to the same kubelet
-    holders: float = 10.0  # between questions to the pod-resources API
+    holders: float = 10.0  # between questions to the pod-resources API as long as something depends on the answer
+    quiet_holders: float = 60.0  # between these questions else
     other_instance: float = 1.0  # between looks at a path where another process listens
 
 

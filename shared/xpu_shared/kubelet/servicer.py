@@ -1,7 +1,7 @@
 """The device plugin service of one resource: RPCs to values and back. It holds no device and takes no decision."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -52,9 +52,11 @@ class Servicer(DevicePluginServicer):
         counters: ResourceCounters,
         streams: Streams,
         device_list: str,
+        on_allocated: Callable[[], None],
     ) -> None:
         self._plugin = plugin
         self._device_list = device_list
+        self._on_allocated = on_allocated
         self._device_type = device_type
         self._resource = f"{plugin.namespace}/{device_type}"
         self._inventory = inventory
@@ -95,6 +97,7 @@ class Servicer(DevicePluginServicer):
 
     async def _allocate(self, request: pb.AllocateRequest) -> pb.AllocateResponse:
         responses = [await self._container(list(asked.devices_ids)) for asked in request.container_requests]
+        self._on_allocated()
         return pb.AllocateResponse(container_responses=responses)
 
     async def _container(self, ids: Sequence[str]) -> pb.ContainerAllocateResponse:

@@ -33,8 +33,12 @@ class Lister(PodResourcesListerServicer):
     def __init__(self, *pods: pb.PodResources) -> None:
         self.pods = list(pods)
         self.error: grpc.StatusCode | None = None
+        self.asked = 0
+        self.again = asyncio.Event()
 
     async def List(self, request: pb.ListPodResourcesRequest, context: "Context") -> pb.ListPodResourcesResponse:
+        self.asked += 1
+        self.again.set()
         if self.error is not None:
             await context.abort(self.error, "rejected by rate limit")
         return pb.ListPodResourcesResponse(pod_resources=self.pods)
@@ -126,6 +130,45 @@ async def test_listeners_hear_of_changes_only(tmp_path: Path) -> None:
 
     assert len(changes) == 2
     assert resources.holders == {}
+
+
+async def asked(lister: Lister, times: int) -> None:
+    while lister.asked < times:
+        lister.again.clear()
+        await asyncio.wait_for(lister.again.wait(), 10)
+
+
+async def test_in_quiet_times_the_kubelet_is_asked_once_and_again_when_news_are_expected(tmp_path: Path) -> None:
+    lister = Lister(held("a", "unit0"))
+    async with serving(tmp_path, lister) as path:
+        other = PodResources(path)
+        resources = PodResources(path, period=0.001, quiet_period=600.0)
+        asking = asyncio.create_task(resources.run())
+        await asked(lister, 1)
+        for _ in range(50):
+            await other.refresh()
+        assert lister.asked == 51
+
+        resources.expect_news()
+        await asked(lister, 52)
+        await other.close()
+        asking.cancel()
+        await asyncio.wait({asking})
+
+
+@pytest.mark.parametrize("error", [None, grpc.StatusCode.RESOURCE_EXHAUSTED])
+async def test_the_kubelet_is_asked_on_while_something_depends_on_it_or_it_does_not_answer(
+    tmp_path: Path, error: grpc.StatusCode | None
+) -> None:
+    lister = Lister(held("a", "unit0"))
+    lister.error = error
+    async with serving(tmp_path, lister) as path:
+        resources = PodResources(path, period=0.001, quiet_period=600.0)
+        resources.listen(lambda: None, in_doubt=lambda: error is None)
+        asking = asyncio.create_task(resources.run())
+        await asked(lister, 5)
+        asking.cancel()
+        await asyncio.wait({asking})
 
 
 async def test_without_the_socket_nothing_is_known_and_nothing_fails_and_one_line_says_so(
